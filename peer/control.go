@@ -1,0 +1,78 @@
+package peer
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// controlLabel names the data channel that the viewer opens: statistics out,
+// requests in, one JSON object a message.
+const controlLabel = "control"
+
+// maxRequest is the most bytes of a request that are looked at.
+const maxRequest = 4096
+
+// controlMessage is what travels on the channel. Stats are sent once a second.
+type controlMessage struct {
+	Type string `json:"type"` // hello, bye in; stats, bye out
+
+	// stats
+	Viewers     int     `json:"viewers,omitempty"`
+	Rung        int     `json:"rung"`
+	Estimate    int     `json:"estimate,omitempty"` // bit/s
+	Target      int     `json:"target,omitempty"`   // bit/s of the video encoder
+	Sent        int64   `json:"sent,omitempty"`     // packets
+	Resent      int64   `json:"resent,omitempty"`
+	Dropped     int64   `json:"dropped,omitempty"` // frames not sent
+	RoundTripMS float64 `json:"roundTripMs,omitempty"`
+	Loss        float64 `json:"loss,omitempty"` // 0 to 1
+
+	// bye
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// openControl attaches the viewer's channel.
+func (s *Session) openControl(d *webrtc.DataChannel) {
+	if d.Label() != controlLabel {
+		_ = d.Close() // nothing else is spoken here
+		return
+	}
+	d.OnOpen(func() { s.post(func() { s.control = d; s.sendStats() }) })
+	d.OnMessage(func(m webrtc.DataChannelMessage) {
+		var c controlMessage
+		if !m.IsString || len(m.Data) > maxRequest || json.Unmarshal(m.Data, &c) != nil {
+			return // a viewer that talks nonsense is still a viewer
+		}
+		if c.Type == "bye" {
+			s.end("left", "the viewer went away")
+		}
+	})
+}
+
+func (s *Session) sendStats() {
+	if s.control == nil {
+		return
+	}
+	s.say(controlMessage{
+		Type: "stats", Viewers: s.p.Viewers(), Estimate: s.estimator.Target(), Target: s.p.VideoRate(),
+		Sent: s.counters.Packets.Load(), Resent: s.counters.Resent.Load(), Dropped: s.counters.FramesDropped.Load(),
+		RoundTripMS: float64(s.rtt) / float64(time.Millisecond), Loss: s.estimator.Loss(),
+	})
+}
+
+// say sends a message unless the channel is backed up.
+func (s *Session) say(m controlMessage) {
+	if s.control == nil || s.control.ReadyState() != webrtc.DataChannelStateOpen || s.control.BufferedAmount() > 64<<10 {
+		return
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return
+	}
+	_ = s.control.SendText(string(b)) // statistics: the next ones replace them
+}
+
+func (s *Session) sayBye() { s.say(controlMessage{Type: "bye", Code: s.endCode, Message: s.endReason}) }

@@ -1,0 +1,221 @@
+package peer
+
+import (
+	"math"
+	"time"
+)
+
+// Estimator guesses how many bit/s the way to one viewer carries, from
+// transport-wide feedback: delay gradient by a trend line, loss, and the
+// dispersion of the bursts that key frames are. It follows
+// draft-ietf-rmcat-gcc-02, with libwebrtc's trend line in place of the Kalman
+// filter. It keeps no clock.
+type Estimator struct {
+	least, most float64
+	target      float64
+
+	group, previous burst
+	trend           trendline
+	acked           ackedRate
+	lossSent        int
+	lossLost        int
+	lastLossCut     time.Time
+	lastCut         time.Time
+	lastGrow        time.Time
+	lastProbe       time.Time
+	capacity        float64 // where overuse was last met; 0: not known
+	rtt             time.Duration
+	loss            float64
+}
+
+// burst is the packets that left within burstSpan: the encoder hands over
+// whole frames, whose packets queue behind each other.
+type burst struct {
+	firstSent, lastSent       time.Time
+	firstArrived, lastArrived time.Duration
+	firstSize, size, packets  int
+}
+
+const (
+	burstSpan   = 5 * time.Millisecond
+	probeBytes  = 4000
+	probePacket = 5
+)
+
+// NewEstimator begins at start bit/s and stays within [least, most].
+func NewEstimator(start, least, most int) *Estimator {
+	return &Estimator{least: float64(least), most: float64(most), target: float64(min(max(start, least), most)), trend: newTrendline()}
+}
+
+// Target is the estimate in bit/s.
+func (e *Estimator) Target() int { return int(e.target) }
+
+// Loss is the fraction of packets lost lately, 0 to 1.
+func (e *Estimator) Loss() float64 { return e.loss }
+
+// SetRTT tells the round trip time, from receiver reports.
+func (e *Estimator) SetRTT(d time.Duration) { e.rtt = d }
+
+// Feedback takes what a feedback message says, in the order of sending.
+func (e *Estimator) Feedback(now time.Time, acks []Ack) {
+	overuse, underuse := false, false
+	for i := range acks {
+		a := &acks[i]
+		e.lossSent++
+		if !a.Received {
+			e.lossLost++
+			continue
+		}
+		e.acked.add(a.Arrived, a.Size)
+		if e.group.packets > 0 && (a.Sent.Sub(e.group.firstSent) > burstSpan) {
+			e.closeBurst(now)
+		}
+		if e.group.packets == 0 {
+			e.group = burst{firstSent: a.Sent, firstArrived: a.Arrived, firstSize: a.Size}
+		}
+		e.group.lastSent = a.Sent
+		e.group.lastArrived = max(e.group.lastArrived, a.Arrived)
+		e.group.size += a.Size
+		e.group.packets++
+		switch e.trend.state {
+		case overusing:
+			overuse = true
+		case underusing:
+			underuse = true
+		}
+	}
+	switch {
+	case overuse:
+		e.cut(now)
+	case underuse:
+		e.lastGrow = now // the queue drains: hold
+	default:
+		e.grow(now)
+	}
+	e.lossControl(now)
+}
+
+// closeBurst feeds a finished burst to the trend line and to the probe.
+func (e *Estimator) closeBurst(now time.Time) {
+	g, p := e.group, e.previous
+	if p.packets > 0 {
+		sent := g.lastSent.Sub(p.lastSent)
+		arrived := g.lastArrived - p.lastArrived
+		e.trend.update(now, sent, arrived)
+	}
+	e.probe(now, g)
+	e.previous, e.group = g, burst{}
+}
+
+// probe takes a burst as a packet train: it left at once, so the time over
+// which it arrived tells how fast the narrowest link is. Links that hand over
+// packets in lumps make it look faster than it is, so it at most doubles the
+// target, and never soon after a cut.
+func (e *Estimator) probe(now time.Time, g burst) {
+	if g.packets < probePacket || g.size < probeBytes || now.Sub(e.lastCut) < 3*time.Second || now.Sub(e.lastProbe) < 100*time.Millisecond {
+		return
+	}
+	if e.trend.state != normal || e.loss > 0.02 {
+		return
+	}
+	span := max(g.lastArrived-g.firstArrived, twccUnit)
+	rate := 0.75 * float64(g.size-g.firstSize) * 8 / span.Seconds()
+	if rate > e.target {
+		e.target = min(rate, 2*e.target, e.most)
+		e.lastProbe = now
+	}
+}
+
+// cut answers overuse: below what really arrived, so that the queue drains.
+func (e *Estimator) cut(now time.Time) {
+	if now.Sub(e.lastCut) < max(e.rtt, 100*time.Millisecond)+100*time.Millisecond {
+		return
+	}
+	base := e.target
+	if rate, ok := e.acked.rate(); ok {
+		base = min(base, rate)
+		e.capacity = rate
+	}
+	e.target = min(max(0.85*base, e.least), e.most)
+	e.lastCut, e.lastGrow = now, now
+}
+
+// grow raises the target: by 8 % a second far from the known capacity, by one
+// packet a round trip near to it, and never past 1.5 times what arrived.
+func (e *Estimator) grow(now time.Time) {
+	dt := now.Sub(e.lastGrow)
+	e.lastGrow = now
+	if dt <= 0 || dt > time.Second {
+		dt = min(max(dt, 0), 100*time.Millisecond)
+	}
+	step := e.target * (math.Pow(1.08, dt.Seconds()) - 1)
+	if e.capacity > 0 && e.target > 0.9*e.capacity && e.target < 1.1*e.capacity {
+		perRound := maxPacket * 8.0
+		round := e.rtt + 100*time.Millisecond
+		step = max(perRound*dt.Seconds()/round.Seconds(), 4000*dt.Seconds())
+	}
+	next := e.target + step
+	if rate, ok := e.acked.rate(); ok {
+		next = min(next, 1.5*rate+10_000)
+	}
+	// What has been reached is kept while the encoder needs less.
+	e.target = min(max(next, e.target), e.most)
+}
+
+// lossControl lowers the target when more than a tenth of the packets is
+// lost: less is the link's own nature and is repaired, not yielded to.
+func (e *Estimator) lossControl(now time.Time) {
+	if e.lossSent < 20 {
+		return
+	}
+	e.loss = float64(e.lossLost) / float64(e.lossSent)
+	e.lossSent, e.lossLost = 0, 0
+	if e.loss > 0.10 && now.Sub(e.lastLossCut) > 300*time.Millisecond+e.rtt {
+		e.target = max(e.target*(1-0.5*e.loss), e.least)
+		e.lastLossCut, e.lastCut = now, now
+	}
+}
+
+// ackedRate is the rate at which bytes arrived over the last half second, by
+// the viewer's clock.
+type ackedRate struct {
+	at   [512]time.Duration
+	size [512]int
+	head int
+	n    int
+	sum  int
+}
+
+const ackedWindow = 500 * time.Millisecond
+
+func (r *ackedRate) add(at time.Duration, size int) {
+	if r.n == len(r.at) {
+		r.drop()
+	}
+	i := (r.head + r.n) % len(r.at)
+	r.at[i], r.size[i] = at, size
+	r.n++
+	r.sum += size
+	for r.n > 1 && at-r.at[r.head] > ackedWindow {
+		r.drop()
+	}
+}
+
+func (r *ackedRate) drop() {
+	r.sum -= r.size[r.head]
+	r.head = (r.head + 1) % len(r.at)
+	r.n--
+}
+
+// rate is in bit/s; false until there is enough to tell.
+func (r *ackedRate) rate() (float64, bool) {
+	if r.n < 10 {
+		return 0, false
+	}
+	last := (r.head + r.n - 1) % len(r.at)
+	span := r.at[last] - r.at[r.head]
+	if span < ackedWindow/4 {
+		return 0, false
+	}
+	return float64(r.sum-r.size[r.head]) * 8 / span.Seconds(), true
+}

@@ -1,0 +1,79 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pion/sdp/v3"
+)
+
+// maxOffer is the most bytes of SDP that are looked at; a browser's offer has
+// about six thousand.
+const maxOffer = 64 << 10
+
+// checkOffer tells whether a session description asks for what a camera can
+// give, before anything is built for it, and whether it asks for sound.
+// Errors wrap ErrBadOffer and say what is missing.
+func checkOffer(text string) (audio bool, err error) {
+	bad := func(format string, a ...any) (bool, error) {
+		return false, fmt.Errorf("%w: %s", ErrBadOffer, fmt.Sprintf(format, a...))
+	}
+	if len(text) > maxOffer {
+		return bad("its SDP has %d bytes, at most %d are read", len(text), maxOffer)
+	}
+	var s sdp.SessionDescription
+	if err := s.UnmarshalString(text); err != nil {
+		return bad("its SDP does not parse: %v", err)
+	}
+	var video, vp8, ice, fingerprint bool
+	_, iceSession := s.Attribute("ice-ufrag")
+	_, fingerprintSession := s.Attribute("fingerprint")
+	for _, m := range s.MediaDescriptions {
+		if !receives(m) {
+			continue
+		}
+		_, ufrag := m.Attribute("ice-ufrag")
+		_, fp := m.Attribute("fingerprint")
+		switch m.MediaName.Media {
+		case "video":
+			video = true
+			ice = ice || ufrag || iceSession
+			fingerprint = fingerprint || fp || fingerprintSession
+			vp8 = vp8 || hasCodec(m, "VP8/90000")
+		case "audio":
+			audio = audio || hasCodec(m, "opus/48000/2")
+		}
+	}
+	switch {
+	case !video:
+		return bad("it has no video section that receives (a=recvonly)")
+	case !vp8:
+		return bad("its video section does not offer VP8, the only video codec spoken here")
+	case !ice:
+		return bad("it has no ICE credentials (a=ice-ufrag)")
+	case !fingerprint:
+		return bad("it has no DTLS fingerprint (a=fingerprint)")
+	}
+	return audio, nil
+}
+
+func receives(m *sdp.MediaDescription) bool {
+	for _, a := range m.Attributes {
+		if a.Key == "sendonly" || a.Key == "inactive" {
+			return false
+		}
+	}
+	return true
+}
+
+func hasCodec(m *sdp.MediaDescription, codec string) bool {
+	for _, a := range m.Attributes {
+		if a.Key != "rtpmap" {
+			continue
+		}
+		if _, name, ok := strings.Cut(a.Value, " "); ok && strings.EqualFold(strings.TrimSpace(name), codec) {
+			return true
+		}
+	}
+	return false
+}

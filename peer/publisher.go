@@ -1,0 +1,426 @@
+package peer
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/peercam/peercam/encode"
+)
+
+// Config says what a Publisher sends and how.
+type Config struct {
+	Video VideoEncoder
+	// Audio is nil for a camera without sound.
+	Audio AudioEncoder
+	// ICEServers are asked for our public address and for relays.
+	ICEServers []webrtc.ICEServer
+	// MinBitrate and MaxBitrate bound the video encoder, in bit/s; zero means
+	// 150 kbit/s and 2.5 Mbit/s.
+	MinBitrate, MaxBitrate int
+	// MaxSessions is the most viewers at a time; zero means 100.
+	MaxSessions int
+	// Settings adjusts pion's engine, for a virtual network in tests.
+	Settings func(*webrtc.SettingEngine)
+	Log      *slog.Logger
+}
+
+const (
+	audioBitrate = 40_000 // what sound takes from a link, with its headers
+	startBitrate = 1_000_000
+)
+
+// Publisher sends one camera to its viewers.
+type Publisher struct {
+	c     Config
+	clock mediaClock
+	cname string
+	cert  webrtc.Certificate
+
+	mu       sync.Mutex
+	sessions map[string]*Session
+	closed   bool
+	running  sync.WaitGroup
+	losses   map[*Session]int
+	keys     keyThrottle
+	rate     int
+
+	list   atomic.Pointer[[]*Session] // of sessions, replaced whole
+	ctx    context.Context            // ends every session
+	cancel context.CancelFunc
+}
+
+// NewPublisher makes the DTLS certificate that all sessions share.
+func NewPublisher(c Config) (*Publisher, error) {
+	if c.MinBitrate == 0 {
+		c.MinBitrate = 150_000
+	}
+	if c.MaxBitrate == 0 {
+		c.MaxBitrate = 2_500_000
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 100
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the DTLS key: %w", err)
+	}
+	cert, err := webrtc.GenerateCertificate(key)
+	if err != nil {
+		return nil, fmt.Errorf("making the DTLS certificate: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Publisher{
+		c: c, clock: mediaClock{epoch: time.Now()}, cert: *cert, cname: crand.Text(),
+		sessions: map[string]*Session{}, losses: map[*Session]int{}, ctx: ctx, cancel: cancel,
+		rate: min(startBitrate, c.MaxBitrate),
+	}
+	p.list.Store(&[]*Session{})
+	return p, nil
+}
+
+// Run keeps the sessions until ctx is done, then says goodbye to every viewer
+// and returns when all have ended.
+func (p *Publisher) Run(ctx context.Context) error {
+	<-ctx.Done()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.cancel()
+	p.running.Wait()
+	return nil
+}
+
+// Video hands a frame to every session. It never blocks.
+func (p *Publisher) Video(f *encode.Frame) {
+	now := time.Now()
+	p.mu.Lock()
+	if f.Key {
+		p.keys.last = now
+	}
+	ask := p.keys.due(now)
+	p.mu.Unlock()
+	if ask {
+		p.c.Video.KeyFrame(f.Rung)
+	}
+	for _, s := range *p.list.Load() {
+		s.offerFrame(f)
+	}
+}
+
+// Audio hands a packet to every session. It never blocks.
+func (p *Publisher) Audio(f *encode.AudioFrame) {
+	for _, s := range *p.list.Load() {
+		s.offerAudio(f)
+	}
+}
+
+// Viewers is the number of sessions.
+func (p *Publisher) Viewers() int { return len(*p.list.Load()) }
+
+// VideoRate is the bit rate asked of the encoder, in bit/s.
+func (p *Publisher) VideoRate() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rate
+}
+
+// Has tells whether a session of that id runs.
+func (p *Publisher) Has(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sessions[id] != nil
+}
+
+// Answer makes a session for a viewer's offer and returns the answer's SDP;
+// for an id that runs it renegotiates or restarts ICE. With trickle false the
+// answer holds all candidates. Errors wrap ErrBadOffer, ErrBusy or ErrClosed
+// where they are not the network's.
+//
+// The caller has checked that the viewer may watch: from here on candidates
+// are revealed and the camera opens.
+func (p *Publisher) Answer(ctx context.Context, id, offer string, trickle bool, signal Signal) (string, error) {
+	audio, err := checkOffer(offer)
+	if err != nil {
+		return "", err
+	}
+	s, isNew, err := p.session(id, audio, signal)
+	if err != nil {
+		return "", err
+	}
+	answer, err := s.answer(ctx, offer, trickle)
+	if err != nil && isNew {
+		s.end("bad-offer", err.Error())
+	}
+	return answer, err
+}
+
+// Candidate adds a viewer's candidate; an empty one says that there are no more.
+func (p *Publisher) Candidate(id string, c webrtc.ICECandidateInit) error {
+	p.mu.Lock()
+	s := p.sessions[id]
+	p.mu.Unlock()
+	if s == nil {
+		return ErrNoSession
+	}
+	if err := s.pc.AddICECandidate(c); err != nil {
+		return fmt.Errorf("candidate %q: %w", c.Candidate, err)
+	}
+	return nil
+}
+
+// Bye ends a session because its viewer left.
+func (p *Publisher) Bye(id string) {
+	p.mu.Lock()
+	s := p.sessions[id]
+	p.mu.Unlock()
+	if s != nil {
+		s.end("left", "the viewer went away")
+	}
+}
+
+func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, bool, error) {
+	p.mu.Lock()
+	s, closed, full := p.sessions[id], p.closed, len(p.sessions) >= p.c.MaxSessions
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return nil, false, ErrClosed
+	case s != nil:
+		return s, false, nil
+	case full:
+		return nil, false, fmt.Errorf("%w: %d are watching already", ErrBusy, p.c.MaxSessions)
+	}
+	s, err := p.newSession(id, audio, signal)
+	if err != nil {
+		return nil, false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.sessions[id] != nil {
+		_ = s.pc.Close()
+		return nil, false, ErrClosed
+	}
+	p.sessions[id] = s
+	p.changed()
+	p.running.Add(1)
+	go func() {
+		defer p.running.Done()
+		s.run(p.ctx)
+	}()
+	return s, true, nil
+}
+
+func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, error) {
+	api, err := newAPI(p.c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
+		ICEServers: p.c.ICEServers, Certificates: []webrtc.Certificate{p.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a peer connection: %w", err)
+	}
+	start := min(startBitrate, p.c.MaxBitrate)
+	if p.Viewers() > 0 {
+		start = p.VideoRate() + audioBitrate
+	}
+	s := &Session{
+		id: id, p: p, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
+		frames: make(chan *encode.Frame, videoQueue), sound: make(chan *encode.AudioFrame, audioQueue),
+		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
+		quit: make(chan struct{}), done: make(chan struct{}),
+		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(),
+		estimator: NewEstimator(start, p.c.MinBitrate, 2*p.c.MaxBitrate+audioBitrate),
+	}
+	s.video = newTrack(webrtc.RTPCodecTypeVideo, p.cname)
+	tracks := []*track{s.video}
+	if audio && p.c.Audio != nil {
+		s.audio = newTrack(webrtc.RTPCodecTypeAudio, p.cname)
+		tracks = append(tracks, s.audio)
+	}
+	for _, t := range tracks {
+		sender, err := pc.AddTrack(t)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("adding the %s track: %w", t.kind, err), pc.Close())
+		}
+		s.readers.Add(1)
+		go s.readRTCP(sender, t)
+	}
+	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		switch state {
+		case webrtc.PeerConnectionStateConnected:
+			s.post(func() { s.onConnected(time.Now()) })
+		case webrtc.PeerConnectionStateFailed:
+			s.end("failed", "the connection was lost")
+		case webrtc.PeerConnectionStateClosed:
+			s.end("left", "the viewer closed the connection")
+		}
+	})
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if signal.Candidate == nil {
+			return
+		}
+		if c == nil {
+			signal.Candidate(nil)
+			return
+		}
+		init := c.ToJSON()
+		signal.Candidate(&init)
+	})
+	pc.OnDataChannel(s.openControl)
+	return s, nil
+}
+
+// answer negotiates.
+func (s *Session) answer(ctx context.Context, offer string, trickle bool) (string, error) {
+	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	answer, err := s.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	gathered := webrtc.GatheringCompletePromise(s.pc)
+	if err := s.pc.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	if !s.video.bound.Load() {
+		return "", fmt.Errorf("%w: no VP8 stream could be agreed on", ErrBadOffer)
+	}
+	if trickle {
+		return answer.SDP, nil
+	}
+	select {
+	case <-gathered:
+		return s.pc.LocalDescription().SDP, nil
+	case <-s.quit:
+		return "", ErrClosed
+	case <-ctx.Done():
+		return "", fmt.Errorf("gathering candidates: %w", ctx.Err())
+	}
+}
+
+// changed publishes the set of sessions and what it demands; p.mu is held.
+func (p *Publisher) changed() {
+	list := make([]*Session, 0, len(p.sessions))
+	for _, s := range p.sessions {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *Session) int { return a.started.Compare(b.started) })
+	p.list.Store(&list)
+	var want uint32
+	sound := false
+	for _, s := range list {
+		want |= 1
+		sound = sound || s.audio != nil
+	}
+	p.c.Video.Want(want)
+	if p.c.Audio != nil {
+		p.c.Audio.Want(sound)
+	}
+}
+
+func (p *Publisher) remove(s *Session) {
+	p.mu.Lock()
+	delete(p.sessions, s.id)
+	delete(p.losses, s)
+	p.changed()
+	p.mu.Unlock()
+	p.rateChanged()
+}
+
+// requestKeyFrame asks for a key frame, at most one an interval for everybody.
+func (p *Publisher) requestKeyFrame(now time.Time) {
+	p.mu.Lock()
+	ask := p.keys.request(now)
+	p.mu.Unlock()
+	if ask {
+		p.c.Video.KeyFrame(0)
+	}
+}
+
+// rateChanged lets the encoder follow the lowest estimate.
+func (p *Publisher) rateChanged() {
+	lowest := 0
+	for _, s := range *p.list.Load() {
+		if e := int(s.estimate.Load()); e > 0 && (lowest == 0 || e < lowest) {
+			lowest = e
+		}
+	}
+	if lowest == 0 {
+		return
+	}
+	audio := 0
+	if p.c.Audio != nil {
+		audio = audioBitrate
+	}
+	rate := videoRate(lowest, audio, p.c.MinBitrate, p.c.MaxBitrate)
+	p.mu.Lock()
+	// Small steps are not worth disturbing the encoder's rate control.
+	change := rate != p.rate && (rate == p.c.MaxBitrate || rate == p.c.MinBitrate || abs(rate-p.rate)*100 > 3*p.rate)
+	if change {
+		p.rate = rate
+	}
+	p.mu.Unlock()
+	if change {
+		p.c.Video.SetBitrate(0, rate)
+	}
+}
+
+// setAudioLoss lets Opus protect for the viewer that loses most.
+func (p *Publisher) setAudioLoss(s *Session, percent int) {
+	p.mu.Lock()
+	p.losses[s] = percent
+	worst := 0
+	for _, l := range p.losses {
+		worst = max(worst, l)
+	}
+	p.mu.Unlock()
+	p.c.Audio.SetLoss(worst)
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// SessionStats is what /metrics and the status line tell of a viewer.
+type SessionStats struct {
+	ID                      string
+	Connected               bool
+	Since                   time.Time
+	Packets, Bytes, Resent  int64
+	Frames, FramesDropped   int64
+	AudioDropped, KeyFrames int64
+	Estimate                int64 // bit/s
+	RoundTrip               time.Duration
+	Loss                    float64
+}
+
+// Stats tells about every session, oldest first.
+func (p *Publisher) Stats() []SessionStats {
+	var all []SessionStats
+	for _, s := range *p.list.Load() {
+		c := &s.counters
+		all = append(all, SessionStats{
+			ID: s.id, Connected: s.connected.Load(), Since: s.started,
+			Packets: c.Packets.Load(), Bytes: c.Bytes.Load(), Resent: c.Resent.Load(),
+			Frames: c.Frames.Load(), FramesDropped: c.FramesDropped.Load(), AudioDropped: c.AudioDropped.Load(), KeyFrames: c.KeyFramesAsked.Load(),
+			Estimate: c.Estimate.Load(), RoundTrip: time.Duration(c.RoundTripMicros.Load()) * time.Microsecond, Loss: float64(c.LossPPM.Load()) / 1e6,
+		})
+	}
+	return all
+}

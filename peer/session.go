@@ -1,0 +1,397 @@
+package peer
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/peercam/peercam/encode"
+)
+
+const (
+	videoQueue    = 8  // frames
+	audioQueue    = 16 // packets
+	feedbackQueue = 64
+
+	// handshakeTime is how long a viewer may take from the answer to the first
+	// packet.
+	handshakeTime = 20 * time.Second
+	// silentTime is how long a viewer may send no RTCP at all.
+	silentTime = 30 * time.Second
+	reportTime = time.Second
+)
+
+// Signal is how a session speaks to its viewer besides media: all functions
+// are called from goroutines of the session's own and must not block.
+type Signal struct {
+	// Candidate is called for each local candidate, and with nil after the last.
+	Candidate func(*webrtc.ICECandidateInit)
+	// Ended is called once, with one of the codes of PROTOCOL.md's bye.
+	Ended func(code, reason string)
+}
+
+// Counters count what happened in a session since it began.
+type Counters struct {
+	Packets, Bytes, Resent, Frames     atomic.Int64
+	FramesDropped, AudioDropped        atomic.Int64
+	FeedbackDropped, KeyFramesAsked    atomic.Int64
+	Estimate, RoundTripMicros, LossPPM atomic.Int64
+}
+
+// Session is one viewer.
+type Session struct {
+	id     string
+	p      *Publisher
+	pc     *webrtc.PeerConnection
+	signal Signal
+	log    *slog.Logger
+
+	video, audio *track
+
+	frames   chan *encode.Frame
+	sound    chan *encode.AudioFrame
+	feedback chan feedback
+	events   chan func()
+	quit     chan struct{}
+	quitOnce sync.Once
+	readers  sync.WaitGroup
+	done     chan struct{}
+
+	counters  Counters
+	estimate  atomic.Int64 // bit/s; 0: not known yet
+	connected atomic.Bool
+
+	// Only the session's goroutine touches what follows.
+	endCode, endReason string
+	started            time.Time
+	lastHeard          time.Time
+	lastReport         time.Time
+	needKey            bool
+	pictureID          uint16
+	packet             [maxPacket]byte
+	history            history
+	transport          *transport
+	estimator          *Estimator
+	rtt                time.Duration
+	reference          *reference
+	control            *webrtc.DataChannel
+}
+
+// run owns the session until it ends.
+func (s *Session) run(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(reportTime)
+	defer tick.Stop()
+	for {
+		// Sound first: it is small and its loss is heard.
+		select {
+		case f := <-s.sound:
+			s.sendAudio(f)
+			continue
+		default:
+		}
+		select {
+		case f := <-s.sound:
+			s.sendAudio(f)
+		case f := <-s.frames:
+			s.sendVideo(f)
+			f.Release()
+		case f := <-s.feedback:
+			s.handle(f)
+		case f := <-s.events:
+			f()
+		case now := <-tick.C:
+			s.tick(now)
+		case <-s.quit:
+			s.finish()
+			return
+		case <-ctx.Done():
+			s.end("ended", "the camera was stopped")
+			s.finish()
+			return
+		}
+	}
+}
+
+// post runs f on the session's goroutine. It is for rare things; when the
+// session has ended f is not run.
+func (s *Session) post(f func()) {
+	select {
+	case s.events <- f:
+	case <-s.quit:
+	case <-s.done:
+	}
+}
+
+// end asks the session to end; the first call's code counts.
+func (s *Session) end(code, reason string) {
+	s.quitOnce.Do(func() {
+		s.endCode, s.endReason = code, reason
+		close(s.quit)
+	})
+}
+
+// finish leaves nothing behind: socket, goroutines, frames, demand.
+func (s *Session) finish() {
+	s.p.remove(s)
+	// What is said here arrives before the connection closes under it.
+	s.sayBye()
+	if err := s.pc.Close(); err != nil {
+		s.log.Debug("closing the peer connection", "err", err)
+	}
+	s.readers.Wait()
+	s.connected.Store(false)
+	s.history.clear()
+	for {
+		select {
+		case f := <-s.frames:
+			f.Release()
+			continue
+		default:
+		}
+		break
+	}
+	s.log.Info("viewer left", "code", s.endCode, "reason", s.endReason, "seconds", int(time.Since(s.started).Seconds()),
+		"frames", s.counters.Frames.Load(), "bytes", s.counters.Bytes.Load())
+	if s.signal.Ended != nil {
+		s.signal.Ended(s.endCode, s.endReason)
+	}
+}
+
+func (s *Session) onConnected(now time.Time) {
+	if s.connected.Swap(true) {
+		return
+	}
+	s.lastHeard = now
+	s.needKey = true
+	s.p.requestKeyFrame(now)
+	s.log.Info("viewer connected", "after_ms", now.Sub(s.started).Milliseconds(), "path", s.path())
+}
+
+// path names the chosen pair of candidates, for the log.
+func (s *Session) path() string {
+	if sctp := s.pc.SCTP(); sctp != nil && sctp.Transport() != nil {
+		if pair, err := sctp.Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
+			return fmt.Sprintf("%s %s -> %s %s", pair.Local.Typ, pair.Local.Address, pair.Remote.Typ, pair.Remote.Address)
+		}
+	}
+	return "unknown"
+}
+
+func (s *Session) tick(now time.Time) {
+	if !s.connected.Load() {
+		if now.Sub(s.started) > handshakeTime {
+			s.end("failed", fmt.Sprintf("no connection within %v", handshakeTime))
+		}
+		return
+	}
+	if now.Sub(s.lastHeard) > silentTime {
+		s.end("failed", fmt.Sprintf("nothing was heard from the viewer for %v", silentTime))
+		return
+	}
+	s.sendReports(now)
+	s.sendStats()
+}
+
+// offerFrame queues a frame, or drops it when the viewer's queue is full; then
+// nothing is sent until a key frame, since the frames after depend on it.
+func (s *Session) offerFrame(f *encode.Frame) {
+	if !s.connected.Load() {
+		return
+	}
+	f.Retain()
+	select {
+	case s.frames <- f:
+	default:
+		f.Release()
+		s.counters.FramesDropped.Add(1)
+		select {
+		case s.events <- func() { s.needKey = true; s.p.requestKeyFrame(time.Now()) }:
+		default:
+		}
+	}
+}
+
+// offerAudio queues a packet, dropping the oldest when the queue is full.
+func (s *Session) offerAudio(f *encode.AudioFrame) {
+	if !s.connected.Load() || s.audio == nil {
+		return
+	}
+	for {
+		select {
+		case s.sound <- f:
+			return
+		default:
+		}
+		select {
+		case <-s.sound:
+			s.counters.AudioDropped.Add(1)
+		default:
+		}
+	}
+}
+
+func (s *Session) sendVideo(f *encode.Frame) {
+	t := s.video
+	if !t.bound.Load() {
+		return
+	}
+	if s.needKey && !f.Key {
+		s.p.requestKeyFrame(time.Now())
+		s.counters.FramesDropped.Add(1)
+		return
+	}
+	s.needKey = false
+	s.pictureID = (s.pictureID + 1) & 0x7fff
+	timestamp := t.offset + s.p.clock.rtp(f.Time, 90000)
+	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
+	parts := packetCount(len(f.Data))
+	for k := range parts {
+		t.header.SequenceNumber++
+		p := sentPacket{frame: f, seq: t.header.SequenceNumber, pictureID: s.pictureID, part: uint16(k), parts: uint16(parts), timestamp: timestamp} //nolint:gosec // few
+		s.writePacket(&p)
+		s.history.put(p)
+	}
+	t.last.timestamp, t.last.time = timestamp, f.Time
+	s.counters.Frames.Add(1)
+	if s.lastReport.IsZero() {
+		s.sendReports(time.Now())
+	}
+}
+
+// writePacket sends a video packet for the first time.
+func (s *Session) writePacket(p *sentPacket) {
+	t := s.video
+	t.header.Marker = p.part == p.parts-1
+	t.header.Timestamp = p.timestamp
+	ext := t.plain
+	if p.part == 0 {
+		ext = t.timed
+	}
+	n := s.compose(s.packet[:], p)
+	p.transport = s.number(maxHeader + n)
+	t.use(&t.header, ext, p.transport)
+	s.write(t, &t.header, s.packet[:n])
+}
+
+// compose writes descriptor and data of a packet and returns their length.
+func (s *Session) compose(b []byte, p *sentPacket) int {
+	n := putDescriptor(b, p.pictureID, p.part == 0, false)
+	return n + copy(b[n:], chunk(p.frame.Data, int(p.part), int(p.parts)))
+}
+
+// number takes the packet's transport-wide sequence number.
+func (s *Session) number(size int) uint16 { return s.transport.sent(time.Now(), size) }
+
+func (s *Session) write(t *track, h *rtp.Header, payload []byte) {
+	if _, err := t.writer.WriteRTP(h, payload); err != nil {
+		// The way may be gone for a while (no route, interface down): ICE
+		// decides whether for good.
+		return
+	}
+	t.packets++
+	t.octets += uint32(len(payload)) //nolint:gosec // wraps
+	s.counters.Packets.Add(1)
+	s.counters.Bytes.Add(int64(len(payload)))
+}
+
+func (s *Session) sendAudio(f *encode.AudioFrame) {
+	t := s.audio
+	if t == nil || !t.bound.Load() {
+		return
+	}
+	t.header.SequenceNumber++
+	t.header.Timestamp = t.offset + f.Timestamp
+	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
+	seq := uint16(0)
+	if t.hasTransport {
+		seq = s.number(maxHeader + len(f.Data))
+	}
+	t.use(&t.header, t.timed, seq)
+	s.write(t, &t.header, f.Data)
+	t.last.timestamp, t.last.time = t.header.Timestamp, f.Time
+}
+
+func (s *Session) handle(f feedback) {
+	now := time.Now()
+	s.lastHeard = now
+	switch {
+	case f.transport != nil:
+		acks, err := s.transport.feedback(f.transport)
+		if err != nil {
+			s.log.Debug("feedback", "err", err)
+			return
+		}
+		s.estimator.Feedback(now, acks)
+		s.publishEstimate()
+	case f.nacks != nil:
+		for _, n := range f.nacks {
+			n.Range(func(seq uint16) bool { s.resend(now, seq); return true })
+		}
+	case f.keyFrame:
+		s.counters.KeyFramesAsked.Add(1)
+		s.p.requestKeyFrame(now)
+	case f.reference != nil:
+		s.reference = f.reference
+	case f.report != nil:
+		if rtt, ok := roundTrip(s.p.clock.ntp(now), f.report.LastSenderReport, f.report.Delay); ok {
+			s.rtt = rtt
+			s.counters.RoundTripMicros.Store(rtt.Microseconds())
+			s.estimator.SetRTT(rtt)
+		}
+		if !f.video {
+			s.p.setAudioLoss(s, int(f.report.FractionLost)*100/256)
+		}
+	}
+}
+
+func (s *Session) publishEstimate() {
+	s.counters.LossPPM.Store(int64(s.estimator.Loss() * 1e6))
+	target := int64(s.estimator.Target())
+	if s.estimate.Swap(target) != target {
+		s.counters.Estimate.Store(target)
+		s.p.rateChanged()
+	}
+}
+
+// resend answers a NACK: in a stream of its own where the viewer knows RTX
+// (RFC 4588), else the very same packet again. At most once a round trip.
+func (s *Session) resend(now time.Time, seq uint16) {
+	p := s.history.get(seq)
+	if p == nil || now.Sub(p.resent) < max(s.rtt, 10*time.Millisecond) {
+		return
+	}
+	p.resent = now
+	t := s.video
+	s.counters.Resent.Add(1)
+	if !t.hasRTX {
+		h := t.header
+		h.SequenceNumber, h.Timestamp, h.Marker = p.seq, p.timestamp, p.part == p.parts-1
+		n := s.compose(s.packet[:], p)
+		// A packet's number is its nonce, so every byte must be as it was.
+		ext := t.plain
+		if p.part == 0 {
+			ext = t.timed
+			putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(p.frame.Time))
+		}
+		t.use(&h, ext, p.transport)
+		s.write(t, &h, s.packet[:n])
+		return
+	}
+	binary.BigEndian.PutUint16(s.packet[:], p.seq)
+	n := 2 + s.compose(s.packet[2:], p)
+	t.rtx.SequenceNumber++
+	t.rtx.Timestamp, t.rtx.Marker = p.timestamp, p.part == p.parts-1
+	t.use(&t.rtx, t.plain, s.number(maxHeader+n))
+	s.write(t, &t.rtx, s.packet[:n])
+}
+
+func randomPictureID() uint16 { return uint16(rand.Uint32()) & 0x7fff } //nolint:gosec // any number will do

@@ -1,0 +1,45 @@
+package peer
+
+// VP8 in RTP, RFC 7741.
+
+const (
+	// maxPacket is the most bytes of an RTP packet before encryption; with tag,
+	// UDP and IPv6 headers it stays under the 1280 bytes every path carries.
+	maxPacket = 1200
+	// descriptorSize is the length of the payload descriptor we send: the
+	// required octet, the extension octet and a 15 bit picture id.
+	descriptorSize = 4
+	// maxHeader is the RTP header with all extensions we may add.
+	maxHeader = 12 + 4 + 24
+	maxChunk  = maxPacket - maxHeader - descriptorSize
+)
+
+// putDescriptor writes the payload descriptor of RFC 7741, section 4.2, and
+// returns its length. start marks the first packet of the frame.
+func putDescriptor(b []byte, pictureID uint16, start, nonReference bool) int {
+	b[0] = 0x80 // X: extension octet follows
+	if nonReference {
+		b[0] |= 0x20
+	}
+	if start {
+		b[0] |= 0x10 // S, partition index 0
+	}
+	b[1] = 0x80 // I: picture id follows
+	b[2] = 0x80 | byte(pictureID>>8)
+	b[3] = byte(pictureID)
+	return descriptorSize
+}
+
+// packetCount is the number of packets that a frame of n bytes needs.
+func packetCount(n int) int {
+	if n == 0 {
+		return 1
+	}
+	return (n + maxChunk - 1) / maxChunk
+}
+
+// chunk is the k-th of count nearly equal parts of data: packets of one size
+// leave no runt that costs as much as a full one.
+func chunk(data []byte, k, count int) []byte {
+	return data[len(data)*k/count : len(data)*(k+1)/count]
+}
