@@ -1,0 +1,296 @@
+package encode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peercam/peercam/capture"
+)
+
+// ErrEnded tells that the source has ended and will not go on. It wraps io.EOF.
+var ErrEnded = fmt.Errorf("the source has ended: %w", io.EOF)
+
+// LadderConfig says what to encode and how.
+type LadderConfig struct {
+	// Source is opened when somebody watches.
+	Source capture.VideoSource
+	// Want is the size and rate asked of it.
+	Want capture.Format
+	// Bitrate is the most bit/s of the largest rung, and what it begins with.
+	// 0: 2.5 Mbit/s.
+	Bitrate int
+	// Linger is how long the source stays open after the last viewer.
+	Linger time.Duration
+	// Always keeps the source open. Encoded is only what somebody wants.
+	Always bool
+	// CPUUsed and Threads are VP8Config's. 0: chosen.
+	CPUUsed, Threads int
+	// Log nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Ladder encodes one source's pictures once for all who watch, on rungs of
+// which there is one so far.
+type Ladder struct {
+	config LadderConfig
+	log    *slog.Logger
+	rungs  []*rung
+
+	want atomic.Uint32
+	wake chan struct{} // room for one: something was asked
+	done chan struct{} // closed when Run returns
+
+	mu        sync.Mutex
+	snapshots []chan *capture.Frame
+	state     LadderStats // what Run knows; the counters are atomics
+
+	captured, dropped atomic.Uint64
+}
+
+// NewLadder makes a ladder; Run makes it work.
+func NewLadder(c LadderConfig) *Ladder {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Bitrate <= 0 {
+		c.Bitrate = 2_500_000
+	}
+	l := &Ladder{config: c, log: c.Log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	r := &rung{log: c.Log, config: VP8Config{CPUUsed: c.CPUUsed, Threads: c.Threads, FPS: c.Want.FPS}}
+	r.bitrate.Store(int64(c.Bitrate))
+	l.rungs = append(l.rungs, r)
+	return l
+}
+
+// Want says which rungs somebody watches: bit i is rung i.
+func (l *Ladder) Want(rungs uint32) {
+	l.want.Store(rungs & (1<<len(l.rungs) - 1))
+	l.signal()
+}
+
+// KeyFrame makes the rung's next frame a key frame. Requests before that frame
+// are one. Rungs that are not there are ignored.
+func (l *Ladder) KeyFrame(rung int) {
+	if rung >= 0 && rung < len(l.rungs) {
+		l.rungs[rung].key.Store(true)
+	}
+}
+
+// SetBitrate changes the rung's target from the next frame on, in bit/s, at
+// most to what the configuration allows.
+func (l *Ladder) SetBitrate(rung, bps int) {
+	if rung >= 0 && rung < len(l.rungs) {
+		l.rungs[rung].bitrate.Store(int64(min(max(bps, leastBitrate), l.config.Bitrate)))
+	}
+}
+
+// leastBitrate keeps a mistaken target from starving the rate control, bit/s.
+const leastBitrate = 10_000
+
+// Snapshot returns a copy of the next picture captured. While it waits the
+// source is wanted. ErrEnded: Run has returned.
+func (l *Ladder) Snapshot(ctx context.Context) (*capture.Frame, error) {
+	ch := make(chan *capture.Frame, 1)
+	l.mu.Lock()
+	l.snapshots = append(l.snapshots, ch)
+	l.mu.Unlock()
+	l.signal()
+	select {
+	case f := <-ch:
+		return f, nil
+	case <-l.done:
+		return nil, ErrEnded
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	for i, c := range l.snapshots {
+		if c == ch {
+			l.snapshots = append(l.snapshots[:i], l.snapshots[i+1:]...)
+			break
+		}
+	}
+	l.mu.Unlock()
+	l.signal()
+	return nil, fmt.Errorf("wait for a picture of %s: %w", l.config.Source, ctx.Err())
+}
+
+func (l *Ladder) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wanted tells whether anybody wants pictures at all.
+func (l *Ladder) wanted() bool {
+	if l.want.Load() != 0 {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.snapshots) > 0
+}
+
+// Run opens the source when it is wanted, encodes the wanted rungs and hands
+// every encoded frame to sink, which Retains what it keeps. A source that
+// cannot be opened, or breaks, is logged and tried again. Run returns nil when
+// ctx is done and ErrEnded when the source has ended for good; by then all
+// that it started has ended. It may be called once.
+func (l *Ladder) Run(ctx context.Context, sink func(*Frame)) error {
+	defer close(l.done)
+	r := ladderRun{Ladder: l, sink: sink, demand: demand{linger: l.config.Linger, always: l.config.Always}}
+	defer r.close()
+	for ctx.Err() == nil {
+		again, err := r.adjust(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.wait(ctx, again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ladderRun is what belongs to the encode goroutine.
+type ladderRun struct {
+	*Ladder
+	sink   func(*Frame)
+	demand demand
+	feed   *feed
+	said   string // the source's last failure, said once
+	fps    rateMeter
+}
+
+// adjust opens or closes the source as demand has it, and says when to do so
+// again.
+func (r *ladderRun) adjust(ctx context.Context) (again time.Time, err error) {
+	open, again := r.demand.next(time.Now(), r.wanted())
+	switch {
+	case open && r.feed == nil:
+		reader, err := r.config.Source.Open(ctx, r.config.Want)
+		if err != nil {
+			return r.failed(ctx, fmt.Errorf("open %s: %w", r.config.Source, err))
+		}
+		r.demand.opened()
+		r.feed = startFeed(reader, &r.captured, &r.dropped)
+		r.update(func(s *LadderStats) { s.Open = true })
+		r.log.Info("source opened", "source", r.config.Source.String(), "format", reader.Format())
+		_, again = r.demand.next(time.Now(), r.wanted())
+	case !open && r.feed != nil:
+		r.close()
+		r.demand.closed()
+		r.log.Info("source closed, nobody watches", "source", r.config.Source.String())
+	}
+	return again, nil
+}
+
+// wait handles one event, or none before again.
+func (r *ladderRun) wait(ctx context.Context, again time.Time) error {
+	var timer <-chan time.Time
+	if !again.IsZero() {
+		timer = time.After(time.Until(again))
+	}
+	var frames chan *capture.Frame
+	if r.feed != nil {
+		frames = r.feed.frames
+	}
+	select {
+	case <-ctx.Done():
+	case <-r.wake:
+	case <-timer:
+	case f, ok := <-frames:
+		if ok {
+			r.picture(f)
+			return nil
+		}
+		err := r.feed.err
+		r.close()
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("%s: %w", r.config.Source, ErrEnded)
+		}
+		_, err = r.failed(ctx, fmt.Errorf("read %s: %w", r.config.Source, err))
+		return err
+	}
+	return nil
+}
+
+// failed notes that the source does not work, and says so once.
+func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end error) {
+	if ctx.Err() != nil {
+		return time.Time{}, nil
+	}
+	if errors.Is(err, io.EOF) {
+		return time.Time{}, fmt.Errorf("%w (%w)", ErrEnded, err)
+	}
+	now := time.Now()
+	r.demand.failed(now)
+	if r.said != err.Error() {
+		r.said = err.Error()
+		r.log.Warn("the source does not work; it is tried again while somebody watches", "err", err)
+	}
+	r.update(func(s *LadderStats) { s.Err = err })
+	_, again = r.demand.next(now, r.wanted())
+	return again, nil
+}
+
+// picture encodes f for all rungs that are wanted, and releases it.
+func (r *ladderRun) picture(f *capture.Frame) {
+	defer f.Release()
+	r.demand.worked()
+	r.said = ""
+	r.fps.add(f.Time)
+	r.update(func(s *LadderStats) {
+		s.Width, s.Height, s.Err = f.Rect.Dx(), f.Rect.Dy(), nil
+		s.FPS = r.fps.rate()
+		s.Last = f.Time
+	})
+	for _, ch := range r.takeSnapshots() {
+		ch <- copyFrame(f)
+	}
+	for want := r.want.Load(); want != 0; want &= want - 1 {
+		r.rungs[bits.TrailingZeros32(want)].encode(f, r.sink)
+	}
+	for i, rung := range r.rungs {
+		if r.want.Load()&(1<<i) == 0 {
+			rung.running = false
+		}
+	}
+}
+
+func (r *ladderRun) takeSnapshots() []chan *capture.Frame {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.snapshots
+	r.snapshots = nil
+	return s
+}
+
+// close ends the source and frees the encoders.
+func (r *ladderRun) close() {
+	if r.feed == nil {
+		return
+	}
+	if err := r.feed.close(); err != nil {
+		r.log.Warn("closing the source failed", "source", r.config.Source.String(), "err", err)
+	}
+	r.feed = nil
+	for _, rung := range r.rungs {
+		rung.stop()
+	}
+	r.fps = rateMeter{}
+	r.update(func(s *LadderStats) { s.Open = false; s.FPS = 0 })
+}
+
+func (r *ladderRun) update(change func(*LadderStats)) {
+	r.mu.Lock()
+	change(&r.state)
+	r.mu.Unlock()
+}

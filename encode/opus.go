@@ -1,0 +1,152 @@
+package encode
+
+import (
+	"fmt"
+
+	"gopkg.in/hraban/opus.v2"
+
+	"github.com/peercam/peercam/capture"
+)
+
+// packetSamples is a packet's length at 48 kHz: 20 ms.
+const packetSamples = 960
+
+// voiceEncoder turns runs of samples into Opus packets (RFC 6716) of 20 ms. It
+// is for one goroutine at a time.
+//
+// Mono is taken for speech (VOIP), stereo for everything (AUDIO). In-band FEC
+// is on: as soon as loss is reported, packets carry a coarse copy of the one
+// before, where Opus codes speech as such. DTX is off, since browsers' measure
+// of delay suffers from pauses.
+type voiceEncoder struct {
+	channels int // asked for; 0: as the source
+	bitrate  int // bit/s; 0: 32000 a channel
+
+	encoder   *opus.Encoder
+	encoded   int // channels of encoder
+	loss      int // percent, as encoder knows it
+	rate      int // of resampler
+	resampler *resampler
+	clock     soundClock
+	mixed     []int16 // scratch: a run in encoder's channels
+	pending   []int16 // 48 kHz, less than a packet
+	packet    [1275]byte
+}
+
+// complexity keeps audio below 1 % of a core: libopus' own scale, 0 to 10.
+func complexity(slow bool) int {
+	if slow {
+		return 5
+	}
+	return 9
+}
+
+// encode takes a run and hands the packets that it completes to sink. loss is
+// the receivers' worst, in percent. gap: sound was missing before the run.
+func (e *voiceEncoder) encode(s *capture.Samples, loss int, sink func(*AudioFrame)) (gap bool, err error) {
+	if s.Channels != 1 && s.Channels != 2 || len(s.PCM)%s.Channels != 0 {
+		return false, fmt.Errorf("sound of %d channels in a run of %d samples cannot be used: 1 or 2 channels can", s.Channels, len(s.PCM))
+	}
+	if err := e.adjust(s, loss); err != nil {
+		return false, err
+	}
+	if gap = e.clock.push(s.Time, len(s.PCM)/s.Channels, s.Rate); gap {
+		e.pending = e.pending[:0]
+		if e.resampler, err = newResampler(s.Rate, e.encoded); err != nil {
+			return gap, err
+		}
+	}
+	e.mixed = mix(e.mixed[:0], s.PCM, s.Channels, e.encoded)
+	e.pending = e.resampler.process(e.pending, e.mixed)
+	n := packetSamples * e.encoded
+	done := 0
+	for ; len(e.pending)-done >= n; done += n {
+		size, err := e.encoder.Encode(e.pending[done:done+n], e.packet[:])
+		if err != nil {
+			return gap, fmt.Errorf("encode 20 ms of sound: %w", err)
+		}
+		f := &AudioFrame{
+			Data:      append([]byte(nil), e.packet[:size]...),
+			Time:      e.clock.next(),
+			Timestamp: e.clock.timestamp(),
+			Samples:   packetSamples,
+		}
+		e.clock.take(packetSamples)
+		sink(f)
+	}
+	e.pending = e.pending[:copy(e.pending, e.pending[done:])]
+	return gap, nil
+}
+
+// adjust follows what the run and the receivers ask for.
+func (e *voiceEncoder) adjust(s *capture.Samples, loss int) error {
+	channels := e.channels
+	if channels == 0 {
+		channels = s.Channels
+	}
+	if e.encoder == nil || channels != e.encoded {
+		if err := e.open(channels); err != nil {
+			return err
+		}
+		e.rate = 0
+	}
+	if s.Rate != e.rate {
+		r, err := newResampler(s.Rate, channels)
+		if err != nil {
+			return err
+		}
+		e.resampler, e.rate = r, s.Rate
+		e.pending = e.pending[:0]
+	}
+	if loss != e.loss {
+		if err := e.encoder.SetPacketLossPerc(loss); err != nil {
+			return fmt.Errorf("tell Opus of %d %% loss: %w", loss, err)
+		}
+		e.loss = loss
+	}
+	return nil
+}
+
+func (e *voiceEncoder) open(channels int) error {
+	application := opus.Application(opus.AppVoIP)
+	if channels == 2 {
+		application = opus.AppAudio
+	}
+	bitrate := e.bitrate
+	if bitrate == 0 {
+		bitrate = 32000 * channels
+	}
+	enc, err := opus.NewEncoder(opusRate, channels, application)
+	if err != nil {
+		return fmt.Errorf("open the Opus encoder for %d channels: %w", channels, err)
+	}
+	for _, err := range []error{
+		enc.SetBitrate(bitrate),
+		enc.SetComplexity(complexity(slowCores())),
+		enc.SetInBandFEC(true),
+		enc.SetDTX(false),
+	} {
+		if err != nil {
+			return fmt.Errorf("set the Opus encoder to %d channels and %d bit/s: %w", channels, bitrate, err)
+		}
+	}
+	e.encoder, e.encoded, e.loss = enc, channels, 0
+	return nil
+}
+
+// mix appends pcm to out in another number of channels.
+func mix(out, pcm []int16, from, to int) []int16 {
+	switch {
+	case from == to:
+		return append(out, pcm...)
+	case to == 2:
+		for _, s := range pcm {
+			out = append(out, s, s)
+		}
+	default:
+		for i := 0; i+1 < len(pcm); i += 2 {
+			out = append(out, int16((int32(pcm[i])+int32(pcm[i+1]))/2))
+		}
+	}
+	return out
+}

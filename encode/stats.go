@@ -1,0 +1,54 @@
+package encode
+
+import "time"
+
+// LadderStats is what a ladder has done since it was made, and what it does.
+type LadderStats struct {
+	// Open: the source is open.
+	Open bool
+	// Err is why the source does not work, nil when it does.
+	Err error
+	// Width and Height are of the last picture, pixels; FPS is its measured
+	// rate; Last is when it was taken.
+	Width, Height int
+	FPS           float64
+	Last          time.Time
+	// Captured counts pictures read, Dropped those that a newer one replaced
+	// before they were encoded.
+	Captured, Dropped uint64
+	Rungs             []RungStats
+}
+
+// RungStats is one rung's part.
+type RungStats struct {
+	// Wanted: somebody watches it.
+	Wanted bool
+	// Bitrate is the target, bit/s.
+	Bitrate int
+	// Encoded counts frames handed on, KeyFrames those of them that are key
+	// frames, Skipped those that the rate control left out, Bytes their sizes.
+	Encoded, KeyFrames, Skipped, Bytes uint64
+	// Spent is the time that encoding took.
+	Spent time.Duration
+}
+
+// Stats tells how it goes. It may be called at any time.
+func (l *Ladder) Stats() LadderStats {
+	l.mu.Lock()
+	s := l.state
+	l.mu.Unlock()
+	s.Captured, s.Dropped = l.captured.Load(), l.dropped.Load()
+	want := l.want.Load()
+	for i, r := range l.rungs {
+		s.Rungs = append(s.Rungs, RungStats{
+			Wanted:    want&(1<<i) != 0,
+			Bitrate:   int(r.bitrate.Load()),
+			Encoded:   r.encoded.Load(),
+			KeyFrames: r.keyFrames.Load(),
+			Skipped:   r.skipped.Load(),
+			Bytes:     r.bytes.Load(),
+			Spent:     time.Duration(r.spent.Load()),
+		})
+	}
+	return s
+}

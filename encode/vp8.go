@@ -1,0 +1,214 @@
+package encode
+
+// #cgo pkg-config: vpx
+// #include <stdlib.h>
+// #include "vp8.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// VP8Config says how to encode. The zero value of every field but the size and
+// the bit rate means: chosen.
+type VP8Config struct {
+	// Width and Height in pixels, 1 to 16383 (RFC 6386, 9.1). Encode follows
+	// the pictures when they have another size.
+	Width, Height int
+	// Bitrate is the target in bit/s.
+	Bitrate int
+	// FPS is the rate expected, frames a second (30). The true one is taken
+	// from the frames' times as they come.
+	FPS float64
+	// CPUUsed is libvpx's cpu-used in real time, -16 (fast) to -1 (fine);
+	// Threads is how many encode one picture. See tune.
+	CPUUsed, Threads int
+	// KeyInterval is the most frames from one key frame to the next (3000).
+	KeyInterval int
+	// MinQuantizer and MaxQuantizer bound the quantizer, 0 to 63 (2 and 56).
+	MinQuantizer, MaxQuantizer int
+}
+
+// VP8Encoder encodes 4:2:0 pictures through libvpx, in real time and with a
+// constant bit rate. It is for one goroutine at a time.
+type VP8Encoder struct {
+	config VP8Config
+	clock  ptsClock
+	kbits  int // as libvpx knows it
+	c      *C.vp8_encoder
+}
+
+// NewVP8 makes an encoder. Close gives its memory back, which is C's.
+func NewVP8(config VP8Config) (*VP8Encoder, error) {
+	if config.FPS <= 0 {
+		config.FPS = 30
+	}
+	if config.KeyInterval == 0 {
+		config.KeyInterval = 3000
+	}
+	if config.MinQuantizer == 0 {
+		config.MinQuantizer = 2
+	}
+	if config.MaxQuantizer == 0 {
+		config.MaxQuantizer = 56
+	}
+	e := &VP8Encoder{config: config, clock: newPTSClock(config.FPS)}
+	e.c = (*C.vp8_encoder)(C.calloc(1, C.sizeof_vp8_encoder))
+	if e.c == nil {
+		return nil, errors.New("no memory for a VP8 encoder")
+	}
+	if err := e.open(); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *VP8Encoder) open() error {
+	c := e.config
+	if c.Width < 1 || c.Height < 1 || c.Width > 16383 || c.Height > 16383 {
+		return fmt.Errorf("VP8 cannot encode %dx%d pixels: each side must be 1 to 16383", c.Width, c.Height)
+	}
+	cpuUsed, threads := tune(c.Width, c.Height, runtime.GOMAXPROCS(0), slowCores())
+	if c.CPUUsed != 0 {
+		cpuUsed = c.CPUUsed
+	}
+	if c.Threads != 0 {
+		threads = c.Threads
+	}
+	e.kbits = kbits(c.Bitrate)
+	s := C.vp8_settings{
+		width: C.uint(c.Width), height: C.uint(c.Height),
+		kbits:           C.uint(e.kbits),
+		threads:         C.uint(threads),
+		partitions_log2: C.uint(partitionsLog2(threads)),
+		cpu_used:        C.int(cpuUsed),
+		min_q:           C.uint(c.MinQuantizer), max_q: C.uint(c.MaxQuantizer),
+		key_interval:  C.uint(c.KeyInterval),
+		max_intra_pct: C.uint(maxIntraPercent(c.FPS)),
+	}
+	if code := C.vp8_open(e.c, &s); code != C.VPX_CODEC_OK {
+		err := e.err(code)
+		C.vp8_close(e.c)
+		return fmt.Errorf("open the VP8 encoder for %dx%d at %d kbit/s with cpu-used %d and %d threads: %w",
+			c.Width, c.Height, e.kbits, cpuUsed, threads, err)
+	}
+	return nil
+}
+
+// Encode writes the bitstream of img, taken at t, into.Data, whose room is
+// reused, and sets into's Time, Key, Width and Height. No Data and no error:
+// the rate control left the picture out, to keep a thin link from falling
+// behind. A key frame asked for is never left out.
+//
+// Times that stand still or run backwards are taken for small steps forward.
+func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame) error {
+	if e.c == nil {
+		return io.ErrClosedPipe
+	}
+	into.Data = into.Data[:0]
+	if err := checkPicture(img); err != nil {
+		return err
+	}
+	if err := e.Resize(img.Rect.Dx(), img.Rect.Dy()); err != nil {
+		return err
+	}
+	pts, duration := e.clock.next(t)
+	y := img.YOffset(img.Rect.Min.X, img.Rect.Min.Y)
+	c := img.COffset(img.Rect.Min.X, img.Rect.Min.Y)
+	forced := C.int(0)
+	if key {
+		forced = 1
+	}
+	code := C.vp8_encode(e.c,
+		(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
+		C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), forced)
+	if code != C.VPX_CODEC_OK {
+		return fmt.Errorf("encode a picture of %dx%d: %w", e.config.Width, e.config.Height, e.err(code))
+	}
+	into.Data = append(into.Data, unsafe.Slice((*byte)(e.c.data), int(e.c.size))...)
+	into.Time = t
+	into.Key = e.c.key != 0
+	into.Width, into.Height = e.config.Width, e.config.Height
+	return nil
+}
+
+// SetBitrate changes the target from the next frame on, in bit/s.
+func (e *VP8Encoder) SetBitrate(bps int) error {
+	if e.c == nil {
+		return io.ErrClosedPipe
+	}
+	e.config.Bitrate = bps
+	k := kbits(bps)
+	if k == e.kbits {
+		return nil
+	}
+	if code := C.vp8_set_kbits(e.c, C.uint(k)); code != C.VPX_CODEC_OK {
+		return fmt.Errorf("set the VP8 encoder to %d kbit/s: %w", k, e.err(code))
+	}
+	e.kbits = k
+	return nil
+}
+
+// Resize makes the next frame, a key frame, one of width x height pixels. It
+// does nothing if that is the size already.
+func (e *VP8Encoder) Resize(width, height int) error {
+	if e.c == nil {
+		return io.ErrClosedPipe
+	}
+	if e.c.open != 0 && width == e.config.Width && height == e.config.Height {
+		return nil
+	}
+	// libvpx can only shrink a running encoder, and not well: begin anew.
+	C.vp8_close(e.c)
+	e.config.Width, e.config.Height = width, height
+	e.clock = newPTSClock(e.config.FPS)
+	return e.open()
+}
+
+// Close frees the encoder; a second one does nothing.
+func (e *VP8Encoder) Close() error {
+	if e.c != nil {
+		C.vp8_close(e.c)
+		C.free(unsafe.Pointer(e.c))
+		e.c = nil
+	}
+	return nil
+}
+
+func (e *VP8Encoder) err(code C.vpx_codec_err_t) error {
+	return errors.New("libvpx: " + C.GoString(C.vp8_error(e.c, code)))
+}
+
+// checkPicture keeps libvpx from reading beyond img's planes.
+func checkPicture(img *image.YCbCr) error {
+	if img == nil {
+		return errors.New("no picture to encode")
+	}
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	if img.SubsampleRatio != image.YCbCrSubsampleRatio420 {
+		return fmt.Errorf("VP8 encodes 4:2:0 pictures, not %v: convert it first", img.SubsampleRatio)
+	}
+	if w < 1 || h < 1 {
+		return fmt.Errorf("VP8 cannot encode a picture of %dx%d pixels", w, h)
+	}
+	x, y := img.Rect.Min.X, img.Rect.Min.Y
+	if x&1 != 0 || y&1 != 0 {
+		return fmt.Errorf("VP8 cannot encode a picture that begins at the odd pixel %d,%d: its colours lie between", x, y)
+	}
+	cw, ch := (w+1)/2, (h+1)/2
+	last := (h-1)*img.YStride + w
+	lastC := (ch-1)*img.CStride + cw
+	offset, offsetC := img.YOffset(x, y), img.COffset(x, y)
+	if img.YStride < w || img.CStride < cw || len(img.Y) < offset+last || len(img.Cb) < offsetC+lastC || len(img.Cr) < offsetC+lastC {
+		return fmt.Errorf("a picture of %dx%d pixels has planes of only %d, %d and %d bytes with strides %d and %d",
+			w, h, len(img.Y), len(img.Cb), len(img.Cr), img.YStride, img.CStride)
+	}
+	return nil
+}
