@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/peercam/peercam/capture"
+	"github.com/peercam/peercam/encode"
+	"github.com/peercam/peercam/peer"
+	"github.com/peercam/peercam/signaling"
+)
+
+type shareCommand struct {
+	Camera  string        `help:"Where the picture comes from: auto, a camera's NAME or PATH, test, file:PATH (Y4M, MJPEG, IVF), exec:COMMAND (writes Y4M), or - (Y4M on stdin)." default:"auto" placeholder:"SOURCE"`
+	Mic     string        `help:"Where the sound comes from: auto, a microphone's NAME, test, none, file:PATH.wav, or exec:COMMAND (writes WAV or s16le)." default:"auto" placeholder:"SOURCE"`
+	Size    size          `help:"Size of the picture." default:"1280x720" placeholder:"WxH"`
+	FPS     float64       `name:"fps" help:"Pictures a second." default:"30"`
+	Bitrate bitrate       `help:"Most bit/s of video." default:"2500k" placeholder:"RATE"`
+	Room    string        `help:"Name of the room: the last part of the link. The default is this machine's name." placeholder:"NAME"`
+	Listen  string        `help:"Address of the built-in server." default:":8080" placeholder:"ADDR"`
+	Signal  string        `help:"Use a signaling server elsewhere instead of the built-in one." placeholder:"ws://HOST:PORT"`
+	KeyFile string        `help:"Where the key is kept; made at the first start." placeholder:"PATH" type:"path"`
+	Open    bool          `help:"No key: everybody who reaches the server may watch."`
+	Linger  time.Duration `help:"How long the camera stays open after the last viewer has left." default:"10s"`
+	Always  bool          `help:"Keep the camera open even when nobody watches."`
+	Viewers int           `help:"Most viewers at a time." default:"100" placeholder:"N"`
+
+	iceFlags
+}
+
+// iceFlags are shared by share and serve.
+type iceFlags struct {
+	ICEServer     []string `name:"ice-server" help:"STUN or TURN server for viewers outside this network, for instance stun:stun.l.google.com:19302. May be repeated." placeholder:"URL"`
+	ICEUsername   string   `name:"ice-username" help:"User name for the TURN servers." placeholder:"NAME"`
+	ICECredential string   `name:"ice-credential" help:"Password for the TURN servers." placeholder:"SECRET"`
+}
+
+func (f iceFlags) servers() ([]signaling.ICEServer, error) {
+	return iceServers(f.ICEServer, f.ICEUsername, f.ICECredential)
+}
+
+// sources are what is to be captured. A nil sound is none.
+type sources struct {
+	video capture.VideoSource
+	audio capture.AudioSource
+}
+
+// Run shares until ctx is done or the source has ended.
+func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logger) error {
+	if s.Room == "" {
+		s.Room = defaultRoom()
+	}
+	if err := signaling.CheckRoom(s.Room); err != nil {
+		return usage("--room %q: %w", s.Room, err)
+	}
+	if s.FPS < 1 || s.FPS > 120 {
+		return usage("--fps %g is out of range: it must be from 1 to 120", s.FPS)
+	}
+	if s.Viewers < 1 {
+		return usage("--viewers %d is out of range: it must be 1 or more", s.Viewers)
+	}
+	ice, err := s.servers()
+	if err != nil {
+		return err
+	}
+	key, err := s.loadKey(log)
+	if err != nil {
+		return err
+	}
+	src, err := s.open(ctx, env, log)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	via, err := s.signaling(ice, log)
+	if err != nil {
+		return err
+	}
+	defer via.close()
+
+	ladder := encode.NewLadder(encode.LadderConfig{
+		Source: src.video, Want: s.format(), Bitrate: int(s.Bitrate), Linger: s.Linger, Always: s.Always, Log: log,
+	})
+	var voice *encode.Voice
+	config := peer.Config{Video: ladder, ICEServers: peerICE(ice), MaxBitrate: int(s.Bitrate), MaxSessions: s.Viewers, Log: log}
+	if src.audio != nil {
+		voice = encode.NewVoice(encode.VoiceConfig{Source: src.audio, Linger: s.Linger, Always: s.Always, Log: log})
+		config.Audio = voice
+	}
+	pub, err := peer.NewPublisher(config)
+	if err != nil {
+		return err
+	}
+	cam := newCamera(s.Room, src.video.String(), key, pub, log)
+	client := &signaling.Client{Dial: via.dial, Join: cam.join, Handle: cam.handle, Log: log}
+	cam.send = client.Send
+
+	watch := &monitor{room: s.Room, ladder: ladder, voice: voice, pub: pub, token: token(key)}
+	link := via.link(s.Room, key)
+	fmt.Fprintln(env.stdout, link)
+	if s.Open {
+		log.Warn("--open: there is no key, so whoever reaches the server may watch and listen, and the server could pass itself off as this camera")
+	}
+	showLink(env.stderr, link)
+
+	// Two stages, so that goodbyes still find a way out: media first, then
+	// signaling.
+	out, stopSignaling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopSignaling()
+	signalingDone, outCtx := errgroup.WithContext(out)
+	signalingDone.Go(func() error { return client.Run(outCtx) })
+	signalingDone.Go(func() error { return via.run(outCtx, watch) })
+
+	media, mediaCtx := errgroup.WithContext(ctx)
+	media.Go(func() error { return pub.Run(mediaCtx) })
+	media.Go(func() error { return ladder.Run(mediaCtx, pub.Video) })
+	if voice != nil {
+		media.Go(func() error { return ended("sound", voice.Run(mediaCtx, pub.Audio), log) })
+	}
+	media.Go(func() error { return showStatus(mediaCtx, env.stderr, watch) })
+	media.Go(func() error { // a server that fails takes the program down
+		select {
+		case <-mediaCtx.Done():
+			return nil
+		case <-outCtx.Done():
+			return context.Cause(outCtx)
+		}
+	})
+	err = media.Wait()
+	cam.wait()
+	stopSignaling()
+	if err2 := signalingDone.Wait(); err == nil || errors.Is(err, context.Canceled) {
+		err = err2
+	}
+	if errors.Is(err, encode.ErrEnded) {
+		log.Info("the source has ended", "source", src.video.String())
+		return nil
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// ended lets the picture go on when the sound has come to its natural end.
+func ended(what string, err error, log *slog.Logger) error {
+	if errors.Is(err, encode.ErrEnded) {
+		log.Info("the source has ended", "source", what)
+		return nil
+	}
+	return err
+}
+
+func (s *shareCommand) format() capture.Format {
+	return capture.Format{Width: s.Size.Width, Height: s.Size.Height, FPS: s.FPS}
+}
+
+func (s *shareCommand) loadKey(log *slog.Logger) (*signaling.Key, error) {
+	if s.Open {
+		if s.KeyFile != "" {
+			return nil, usage("--open and --key-file exclude each other: an open room has no key")
+		}
+		return nil, nil
+	}
+	path := s.KeyFile
+	if path == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return nil, usage("there is no place for the key (%w): name one with --key-file", err)
+		}
+		path = filepath.Join(dir, "peercam", "key")
+	}
+	key, err := signaling.LoadKey(path)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	log.Debug("key loaded", "file", path)
+	return &key, nil
+}
+
+func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logger) (*sources, error) {
+	o := capture.Options{Log: log, Stdin: env.stdin, Want: s.format()}
+	if s.Camera == "-" && s.Mic == "-" {
+		return nil, usage("--camera - and --mic - cannot both read stdin: give one of them by exec: or file:")
+	}
+	video, err := capture.ParseVideo(s.Camera, o)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if video == nil {
+		return nil, usage("--camera none leaves nothing to see: name a camera, or --camera test")
+	}
+	audio, err := s.openMic(ctx, o, log)
+	if err != nil {
+		return nil, errors.Join(usageError{err}, closeSource(video))
+	}
+	return &sources{video: capture.Steady(video, capture.SteadyOptions{Log: log, Want: s.format()}), audio: audio}, nil
+}
+
+func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (capture.AudioSource, error) {
+	if s.Mic == "auto" {
+		if devices, err := capture.Devices(ctx); err != nil || !hasMicrophone(devices) {
+			log.Warn("no microphone found: there will be no sound; plug one in and start again, or name one with --mic", "err", err)
+			return nil, nil
+		}
+	}
+	return capture.ParseAudio(s.Mic, o)
+}
+
+func hasMicrophone(devices []capture.Device) bool {
+	for _, d := range devices {
+		if d.Kind == capture.KindMicrophone {
+			return true
+		}
+	}
+	return false
+}
+
+func closeSource(source any) error {
+	if c, ok := source.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+func (s *sources) close() {
+	_ = closeSource(s.video) // the process ends; its pipes end with it
+	_ = closeSource(s.audio)
+}
+
+func token(key *signaling.Key) string {
+	if key == nil {
+		return ""
+	}
+	return key.Token()
+}
+
+func peerICE(servers []signaling.ICEServer) []webrtc.ICEServer {
+	var all []webrtc.ICEServer
+	for _, s := range servers {
+		all = append(all, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	return all
+}
+
+// defaultRoom is this machine's name, as far as a room can have it.
+func defaultRoom() string {
+	name, _ := os.Hostname()
+	name, _, _ = strings.Cut(name, ".")
+	if signaling.CheckRoom(name) != nil {
+		return "camera"
+	}
+	return name
+}

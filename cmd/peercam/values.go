@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/peercam/peercam/signaling"
+)
+
+// size is WIDTHxHEIGHT in pixels.
+type size struct{ Width, Height int }
+
+// UnmarshalText parses "1280x720".
+func (s *size) UnmarshalText(b []byte) error {
+	w, h, ok := strings.Cut(strings.ToLower(string(b)), "x")
+	width, err1 := strconv.Atoi(w)
+	height, err2 := strconv.Atoi(h)
+	if !ok || err1 != nil || err2 != nil || width < 16 || height < 16 || width > 8192 || height > 8192 {
+		return fmt.Errorf("%q is no size: write WIDTHxHEIGHT, for instance 1280x720, each from 16 to 8192", b)
+	}
+	*s = size{width, height}
+	return nil
+}
+
+// bitrate is in bit/s.
+type bitrate int
+
+// UnmarshalText parses "2500k", "2.5M" or "2500000".
+func (r *bitrate) UnmarshalText(b []byte) error {
+	text, unit := string(b), 1.0
+	switch {
+	case strings.HasSuffix(text, "k"), strings.HasSuffix(text, "K"):
+		text, unit = text[:len(text)-1], 1e3
+	case strings.HasSuffix(text, "M"), strings.HasSuffix(text, "m"):
+		text, unit = text[:len(text)-1], 1e6
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n*unit < 100e3 || n*unit > 50e6 {
+		return fmt.Errorf("%q is no bit rate: write for instance 2500k or 2.5M, from 100k to 50M", b)
+	}
+	*r = bitrate(n * unit)
+	return nil
+}
+
+// iceServers checks the URLs of STUN and TURN servers.
+func iceServers(urls []string, username, credential string) ([]signaling.ICEServer, error) {
+	var all []signaling.ICEServer
+	for _, text := range urls {
+		scheme, rest, _ := strings.Cut(text, ":")
+		u, err := url.Parse(scheme + "://" + rest)
+		if err != nil || u.Hostname() == "" || u.Path != "" {
+			return nil, usage("--ice-server %q is no STUN or TURN URL: write for instance stun:stun.example.org:3478 or turn:turn.example.org:3478?transport=udp", text)
+		}
+		server := signaling.ICEServer{URLs: []string{text}}
+		switch scheme {
+		case "stun", "stuns":
+		case "turn", "turns":
+			if username == "" || credential == "" {
+				return nil, usage("--ice-server %q needs --ice-username and --ice-credential", text)
+			}
+			server.Username, server.Credential = username, credential
+		default:
+			return nil, usage("--ice-server %q begins with %q: it must be stun:, stuns:, turn: or turns:", text, scheme+":")
+		}
+		all = append(all, server)
+	}
+	return all, nil
+}
