@@ -90,7 +90,7 @@ func (c *ptsClock) next(t time.Time) (pts, duration int64) {
 	if !c.last.IsZero() {
 		gap := int64(math.Round(t.Sub(c.last).Seconds() * clockRate))
 		gap = min(max(gap, leastGap), 3*c.average, mostGap)
-		c.pts += gap
+		c.pts += min(gap, 2*c.average)
 		c.average += (gap - c.average) / 8
 	}
 	c.last = t

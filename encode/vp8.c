@@ -3,7 +3,7 @@
 #include <string.h>
 #include <vpx/vp8cx.h>
 
-vpx_codec_err_t vp8_open(vp8_encoder *e, const vp8_settings *s) {
+vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_settings *s) {
 	vpx_codec_enc_cfg_t *c = &e->cfg;
 	vpx_codec_err_t err = vpx_codec_enc_config_default(vpx_codec_vp8_cx(), c, 0);
 	if (err) return err;
@@ -46,12 +46,12 @@ vpx_codec_err_t vp8_open(vp8_encoder *e, const vp8_settings *s) {
 	return VPX_CODEC_OK;
 }
 
-vpx_codec_err_t vp8_set_kbits(vp8_encoder *e, unsigned int kbits) {
+vpx_codec_err_t peercam_vp8_set_kbits(peercam_vp8_encoder *e, unsigned int kbits) {
 	e->cfg.rc_target_bitrate = kbits;
 	return vpx_codec_enc_config_set(&e->ctx, &e->cfg);
 }
 
-vpx_codec_err_t vp8_encode(vp8_encoder *e, unsigned char *y, unsigned char *cb,
+vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, unsigned char *cb,
 	unsigned char *cr, int y_stride, int c_stride, int64_t pts,
 	unsigned long duration, int key) {
 	vpx_image_t img;
@@ -80,13 +80,13 @@ vpx_codec_err_t vp8_encode(vp8_encoder *e, unsigned char *y, unsigned char *cb,
 	return VPX_CODEC_OK;
 }
 
-void vp8_close(vp8_encoder *e) {
+void peercam_vp8_close(peercam_vp8_encoder *e) {
 	if (e->open) vpx_codec_destroy(&e->ctx);
 	e->open = 0;
 	e->data = NULL;
 }
 
-const char *vp8_error(vp8_encoder *e, vpx_codec_err_t err) {
+const char *peercam_vp8_error(peercam_vp8_encoder *e, vpx_codec_err_t err) {
 	const char *detail = e->open ? vpx_codec_error_detail(&e->ctx) : e->ctx.err_detail;
 	return detail ? detail : vpx_codec_err_to_string(err);
 }

@@ -41,7 +41,7 @@ type VP8Encoder struct {
 	config VP8Config
 	clock  ptsClock
 	kbits  int // as libvpx knows it
-	c      *C.vp8_encoder
+	c      *C.peercam_vp8_encoder
 }
 
 // NewVP8 makes an encoder. Close gives its memory back, which is C's.
@@ -59,7 +59,7 @@ func NewVP8(config VP8Config) (*VP8Encoder, error) {
 		config.MaxQuantizer = 56
 	}
 	e := &VP8Encoder{config: config, clock: newPTSClock(config.FPS)}
-	e.c = (*C.vp8_encoder)(C.calloc(1, C.sizeof_vp8_encoder))
+	e.c = (*C.peercam_vp8_encoder)(C.calloc(1, C.sizeof_peercam_vp8_encoder))
 	if e.c == nil {
 		return nil, errors.New("no memory for a VP8 encoder")
 	}
@@ -83,7 +83,7 @@ func (e *VP8Encoder) open() error {
 		threads = c.Threads
 	}
 	e.kbits = kbits(c.Bitrate)
-	s := C.vp8_settings{
+	s := C.peercam_vp8_settings{
 		width: C.uint(c.Width), height: C.uint(c.Height),
 		kbits:           C.uint(e.kbits),
 		threads:         C.uint(threads),
@@ -93,9 +93,9 @@ func (e *VP8Encoder) open() error {
 		key_interval:  C.uint(c.KeyInterval),
 		max_intra_pct: C.uint(maxIntraPercent(c.FPS)),
 	}
-	if code := C.vp8_open(e.c, &s); code != C.VPX_CODEC_OK {
+	if code := C.peercam_vp8_open(e.c, &s); code != C.VPX_CODEC_OK {
 		err := e.err(code)
-		C.vp8_close(e.c)
+		C.peercam_vp8_close(e.c)
 		return fmt.Errorf("open the VP8 encoder for %dx%d at %d kbit/s with cpu-used %d and %d threads: %w",
 			c.Width, c.Height, e.kbits, cpuUsed, threads, err)
 	}
@@ -126,7 +126,7 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 	if key {
 		forced = 1
 	}
-	code := C.vp8_encode(e.c,
+	code := C.peercam_vp8_encode(e.c,
 		(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
 		C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), forced)
 	if code != C.VPX_CODEC_OK {
@@ -149,7 +149,7 @@ func (e *VP8Encoder) SetBitrate(bps int) error {
 	if k == e.kbits {
 		return nil
 	}
-	if code := C.vp8_set_kbits(e.c, C.uint(k)); code != C.VPX_CODEC_OK {
+	if code := C.peercam_vp8_set_kbits(e.c, C.uint(k)); code != C.VPX_CODEC_OK {
 		return fmt.Errorf("set the VP8 encoder to %d kbit/s: %w", k, e.err(code))
 	}
 	e.kbits = k
@@ -166,7 +166,7 @@ func (e *VP8Encoder) Resize(width, height int) error {
 		return nil
 	}
 	// libvpx can only shrink a running encoder, and not well: begin anew.
-	C.vp8_close(e.c)
+	C.peercam_vp8_close(e.c)
 	e.config.Width, e.config.Height = width, height
 	e.clock = newPTSClock(e.config.FPS)
 	return e.open()
@@ -175,7 +175,7 @@ func (e *VP8Encoder) Resize(width, height int) error {
 // Close frees the encoder; a second one does nothing.
 func (e *VP8Encoder) Close() error {
 	if e.c != nil {
-		C.vp8_close(e.c)
+		C.peercam_vp8_close(e.c)
 		C.free(unsafe.Pointer(e.c))
 		e.c = nil
 	}
@@ -183,7 +183,7 @@ func (e *VP8Encoder) Close() error {
 }
 
 func (e *VP8Encoder) err(code C.vpx_codec_err_t) error {
-	return errors.New("libvpx: " + C.GoString(C.vp8_error(e.c, code)))
+	return errors.New("libvpx: " + C.GoString(C.peercam_vp8_error(e.c, code)))
 }
 
 // checkPicture keeps libvpx from reading beyond img's planes.
@@ -193,7 +193,9 @@ func checkPicture(img *image.YCbCr) error {
 	}
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	if img.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-		return fmt.Errorf("VP8 encodes 4:2:0 pictures, not %v: convert it first", img.SubsampleRatio)
+		name := img.SubsampleRatio.String() // "YCbCrSubsampleRatio444"
+		name = name[len(name)-3:]
+		return fmt.Errorf("VP8 encodes 4:2:0 pictures, not %c:%c:%c: convert them first", name[0], name[1], name[2])
 	}
 	if w < 1 || h < 1 {
 		return fmt.Errorf("VP8 cannot encode a picture of %dx%d pixels", w, h)

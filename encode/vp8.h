@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <vpx/vpx_encoder.h>
 
-// vp8_settings is what Go chooses; everything else is what a live stream over
+// peercam_vp8_settings is what Go chooses; everything else is what a live stream over
 // RTP needs and stands in vp8.c.
 typedef struct {
 	unsigned int width, height;
@@ -13,26 +13,26 @@ typedef struct {
 	unsigned int threads, partitions_log2;
 	int cpu_used;
 	unsigned int min_q, max_q, key_interval, max_intra_pct;
-} vp8_settings;
+} peercam_vp8_settings;
 
-// vp8_encoder lives in C memory, so that Go never hands libvpx a pointer to
+// peercam_vp8_encoder lives in C memory, so that Go never hands libvpx a pointer to
 // memory that holds Go pointers.
 typedef struct {
 	vpx_codec_ctx_t ctx;
 	vpx_codec_enc_cfg_t cfg;
 	int open;
-	// The packet of the last vp8_encode: libvpx's memory until the next call.
+	// The packet of the last peercam_vp8_encode: libvpx's memory until the next call.
 	const void *data;
 	size_t size;
 	int key;
-} vp8_encoder;
+} peercam_vp8_encoder;
 
-vpx_codec_err_t vp8_open(vp8_encoder *e, const vp8_settings *s);
-vpx_codec_err_t vp8_set_kbits(vp8_encoder *e, unsigned int kbits);
-vpx_codec_err_t vp8_encode(vp8_encoder *e, unsigned char *y, unsigned char *cb,
+vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_settings *s);
+vpx_codec_err_t peercam_vp8_set_kbits(peercam_vp8_encoder *e, unsigned int kbits);
+vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, unsigned char *cb,
 	unsigned char *cr, int y_stride, int c_stride, int64_t pts,
 	unsigned long duration, int key);
-void vp8_close(vp8_encoder *e);
-const char *vp8_error(vp8_encoder *e, vpx_codec_err_t err);
+void peercam_vp8_close(peercam_vp8_encoder *e);
+const char *peercam_vp8_error(peercam_vp8_encoder *e, vpx_codec_err_t err);
 
 #endif
