@@ -38,7 +38,7 @@ type v4l2Node struct {
 	card, bus string
 	buffers   [][]byte
 	streaming bool
-	buf       C.struct_v4l2_buffer // of the last dequeue, here so that it is allocated once
+	buf       *C.struct_v4l2_buffer // for dequeue and requeue, so that neither allocates
 }
 
 // v4l2Format is what a node agreed to.
@@ -63,7 +63,7 @@ func openV4L2(path string) (*v4l2Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &v4l2Node{fd: fd}
+	n := &v4l2Node{fd: fd, buf: new(C.struct_v4l2_buffer)}
 	var c C.struct_v4l2_capability
 	if err := n.ioctl(C.VIDIOC_QUERYCAP, unsafe.Pointer(&c)); err != nil {
 		unix.Close(fd)
@@ -222,11 +222,11 @@ func (n *v4l2Node) start(count int) error {
 
 // dequeue takes the oldest filled buffer; EAGAIN: there is none.
 func (n *v4l2Node) dequeue() (v4l2Picture, error) {
-	n.buf = C.struct_v4l2_buffer{_type: C.V4L2_BUF_TYPE_VIDEO_CAPTURE, memory: C.V4L2_MEMORY_MMAP}
-	if err := n.ioctl(C.VIDIOC_DQBUF, unsafe.Pointer(&n.buf)); err != nil {
+	*n.buf = C.struct_v4l2_buffer{_type: C.V4L2_BUF_TYPE_VIDEO_CAPTURE, memory: C.V4L2_MEMORY_MMAP}
+	if err := n.ioctl(C.VIDIOC_DQBUF, unsafe.Pointer(n.buf)); err != nil {
 		return v4l2Picture{}, err
 	}
-	b := &n.buf
+	b := n.buf
 	data := n.buffers[b.index]
 	p := v4l2Picture{
 		data:    data[:min(int(b.bytesused), len(data))],
@@ -245,8 +245,8 @@ func (n *v4l2Node) dequeue() (v4l2Picture, error) {
 }
 
 func (n *v4l2Node) requeue(index uint32) error {
-	n.buf = C.struct_v4l2_buffer{index: C.uint(index), _type: C.V4L2_BUF_TYPE_VIDEO_CAPTURE, memory: C.V4L2_MEMORY_MMAP}
-	if err := n.ioctl(C.VIDIOC_QBUF, unsafe.Pointer(&n.buf)); err != nil {
+	*n.buf = C.struct_v4l2_buffer{index: C.uint(index), _type: C.V4L2_BUF_TYPE_VIDEO_CAPTURE, memory: C.V4L2_MEMORY_MMAP}
+	if err := n.ioctl(C.VIDIOC_QBUF, unsafe.Pointer(n.buf)); err != nil {
 		return fmt.Errorf("queueing buffer: %w", err)
 	}
 	return nil

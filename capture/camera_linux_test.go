@@ -1,0 +1,173 @@
+package capture
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// aCamera returns the first camera, and skips where the machine has none.
+func aCamera(t *testing.T) Device {
+	t.Helper()
+	cams, err := scanCameras(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cams) == 0 {
+		t.Skip("SKIPPED: this machine has no camera (modprobe vivid makes one)")
+	}
+	return cams[0].dev
+}
+
+func openFor(t *testing.T, spec string, want Format) VideoReader {
+	t.Helper()
+	s, err := newCamera(spec, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func TestCameraPictures(t *testing.T) {
+	cam := aCamera(t)
+	for _, want := range []Format{{640, 480, 30}, {1280, 720, 30}} {
+		r := openFor(t, cam.Name, want)
+		var last time.Time
+		for i := range 10 {
+			began := time.Now()
+			f, err := r.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				t.Logf("asked for %v: %v, frames of %v", want, r.Format(), f.Rect)
+			}
+			if f.Rect.Dx() != r.Format().Width || f.Rect.Dy() != r.Format().Height {
+				t.Errorf("frame is %v, promised %v", f.Rect, r.Format())
+			}
+			if now := time.Now(); f.Time.After(now) || f.Time.Before(began.Add(-time.Second)) || !f.Time.After(last) {
+				t.Errorf("frame %d read from %v to %v was taken %v, the one before %v", i, began, now, f.Time, last)
+			}
+			last = f.Time
+			lo, hi := f.Y[0], f.Y[0]
+			for _, y := range f.Y[:f.Rect.Dx()*f.Rect.Dy()] {
+				lo, hi = min(lo, y), max(hi, y)
+			}
+			if hi-lo < 16 {
+				t.Errorf("frame %d is all one grey, %d to %d", i, lo, hi)
+			}
+			f.Release()
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Read(); !errors.Is(err, ErrClosed) {
+			t.Errorf("read after close: %v", err)
+		}
+	}
+}
+
+func TestCameraCloseUnblocksRead(t *testing.T) {
+	r := openFor(t, aCamera(t).Path, Format{})
+	ended := make(chan error)
+	go func() {
+		for {
+			f, err := r.Read()
+			if err != nil {
+				ended <- err
+				return
+			}
+			f.Release()
+		}
+	}()
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrClosed) {
+		t.Errorf("read ended with %v", err)
+	}
+}
+
+func TestCameraBusy(t *testing.T) {
+	cam := aCamera(t)
+	openFor(t, cam.Path, Format{})
+	s, err := newCamera(cam.ID, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Open(t.Context(), Format{})
+	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "another program uses it") {
+		t.Errorf("second open: %v", err)
+	}
+	t.Log(err)
+	all, err := Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := all[0]; d.ID != cam.ID || !strings.Contains(d.Err, "another program uses it") || len(d.Formats) == 0 {
+		t.Errorf("listed as %+v", d)
+	}
+}
+
+// TestCameraUnplugged pulls a camera that the kernel's vivid driver plays, and
+// puts it back.
+func TestCameraUnplugged(t *testing.T) {
+	cam := aCamera(t)
+	driver := "/sys/bus/platform/drivers/vivid"
+	dev, err := filepath.EvalSymlinks("/sys/class/video4linux/" + filepath.Base(cam.Path) + "/device")
+	if err != nil || !strings.HasPrefix(filepath.Base(dev), "vivid") {
+		t.Skipf("SKIPPED: %s is not played by vivid; a real one cannot be unplugged from here", cam.Name)
+	}
+	r := openFor(t, cam.Path, Format{640, 480, 0})
+	f, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	bind := func(what string) {
+		if err := os.WriteFile(filepath.Join(driver, what), []byte(filepath.Base(dev)), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind("unbind")
+	began := time.Now()
+	for err == nil {
+		if f, err = r.Read(); err == nil {
+			f.Release()
+		}
+		if time.Since(began) > v4l2Stall {
+			t.Fatal("pictures go on")
+		}
+	}
+	t.Logf("%v after the unplug: %v", time.Since(began), err)
+	if !strings.Contains(err.Error(), "unplugged") || time.Since(began) >= v4l2Stall {
+		t.Errorf("unplug took %v to give: %v", time.Since(began), err)
+	}
+	if _, err := newCamera(cam.Path, Options{}); !errors.Is(err, ErrNoDevice) {
+		t.Errorf("while it is away: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	bind("bind")
+	f, err = openFor(t, cam.Name, Format{640, 480, 0}).Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+}
