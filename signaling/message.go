@@ -70,6 +70,10 @@ type Message struct {
 	Proof   string `json:"proof,omitempty"`
 	// Trickle false asks for an answer that holds all candidates; nil is true.
 	Trickle *bool `json:"trickle,omitempty"`
+	// Bearer tells a camera that its own server, in the same process, has checked
+	// the room token of a WHEP player, which has no proof. It never crosses a
+	// wire.
+	Bearer bool `json:"-"`
 	// Candidate is an RTCIceCandidateInit, or null after the last one. It is
 	// routed as it came.
 	Candidate json.RawMessage `json:"candidate,omitempty"`

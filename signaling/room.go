@@ -1,0 +1,172 @@
+package signaling
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+	"time"
+)
+
+const (
+	maxCameras = 16
+	maxPeers   = 1000
+	// claimFor is how long a room stays its owner's after the last camera left.
+	claimFor = 2 * time.Minute
+)
+
+// peer is one joined socket. Only the hub touches it once it is posted there.
+type peer struct {
+	id    string
+	role  string
+	room  string
+	name  string
+	nonce string
+	token [sha256.Size]byte // a hash: the server keeps no token
+	keyed bool              // the token is not ""
+	// player is a WHEP player: it may come to an open room with a token, since
+	// many always send one.
+	player  bool
+	conn    Conn
+	refused func(code string) // counts
+}
+
+func newPeer(join Message, conn Conn, refused func(code string)) *peer {
+	return &peer{
+		role: join.Role, room: join.Room, name: join.Name, nonce: join.Nonce,
+		token: sha256.Sum256([]byte(join.Token)), keyed: join.Token != "",
+		conn: conn, refused: refused,
+	}
+}
+
+func (p *peer) camera() Camera { return Camera{ID: p.id, Name: p.name, Nonce: p.nonce} }
+
+// send never blocks: who does not read is sent away, so that nobody waits for
+// a slow peer.
+func (p *peer) send(m Message) {
+	if p.conn.Send(m) == ErrSlow {
+		p.end(errorf(CodeSlow, "too many messages wait to be read by this client; connect again"))
+	}
+}
+
+// end refuses the peer for good.
+func (p *peer) end(e *Error) {
+	p.refused(e.Code)
+	p.conn.Close(e.Code, e.Message)
+}
+
+// room decides who is in a room and who hears what. It has no clock and no
+// goroutine of its own.
+type room struct {
+	name    string
+	peers   map[string]*peer
+	cameras []*peer // in the order they came
+	// The claim, made by the first camera.
+	claimed  bool
+	keyed    bool
+	token    [sha256.Size]byte
+	deserted time.Time // when the last camera left; counts while there is none
+}
+
+func newRoom(name string) *room { return &room{name: name, peers: map[string]*peer{}} }
+
+// expire lets go of a claim whose time is over and tells whether the room is
+// good for nothing any more.
+func (r *room) expire(now time.Time) (over bool) {
+	if r.claimed && len(r.cameras) == 0 && now.Sub(r.deserted) >= claimFor {
+		r.claimed = false
+	}
+	return !r.claimed && len(r.peers) == 0
+}
+
+// join lets p in, tells it who is there and the others that it is.
+func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
+	r.expire(now)
+	if r.claimed && !r.admits(p) {
+		return r.refusal(p)
+	}
+	if len(r.peers) >= maxPeers || p.role == RoleCamera && len(r.cameras) >= maxCameras {
+		return errorf(CodeRoomFull, "room %s is full: it holds %d cameras and %d peers", r.name, maxCameras, maxPeers)
+	}
+	if p.role == RoleCamera && !r.claimed {
+		r.claim(p)
+	}
+	r.peers[p.id] = p
+	welcome := Message{Type: TypeWelcome, ID: p.id, Room: r.name, ICEServers: servers}
+	for _, c := range r.cameras {
+		welcome.Cameras = append(welcome.Cameras, c.camera())
+	}
+	p.send(welcome)
+	if p.role == RoleCamera {
+		r.cameras = append(r.cameras, p)
+		r.tellViewers(TypeCameraJoined, p.camera())
+	}
+	return nil
+}
+
+// claim makes the room the first camera's, and sends away those who came before
+// it with another token.
+func (r *room) claim(p *peer) {
+	r.claimed, r.keyed, r.token = true, p.keyed, p.token
+	for id, v := range r.peers {
+		if !r.admits(v) {
+			v.end(r.refusal(v))
+			delete(r.peers, id)
+		}
+	}
+}
+
+func (r *room) admits(p *peer) bool {
+	same := subtle.ConstantTimeCompare(r.token[:], p.token[:]) == 1
+	return same || !r.keyed && p.player
+}
+
+func (r *room) refusal(p *peer) *Error {
+	switch {
+	case p.role == RoleCamera:
+		return errorf(CodeRoomTaken, "a camera with another key holds room %s: choose another name with --room, or use the same key file", r.name)
+	case !p.keyed:
+		return errorf(CodeForbidden, "room %s needs a key: open the whole link, with what follows #", r.name)
+	case !r.keyed:
+		return errorf(CodeForbidden, "room %s has no key: open its link without what follows #", r.name)
+	}
+	return errorf(CodeForbidden, "this link's key is not the one of room %s: ask for the link again", r.name)
+}
+
+// leave takes p out of the room. A peer that was sent away is not in it.
+func (r *room) leave(p *peer, now time.Time) {
+	if r.peers[p.id] != p {
+		return
+	}
+	delete(r.peers, p.id)
+	if p.role != RoleCamera {
+		return
+	}
+	r.cameras = slices.DeleteFunc(r.cameras, func(c *peer) bool { return c == p })
+	if len(r.cameras) == 0 {
+		r.deserted = now
+	}
+	gone := p.camera()
+	gone.Nonce = ""
+	r.tellViewers(TypeCameraLeft, gone)
+}
+
+func (r *room) tellViewers(what string, c Camera) {
+	for _, v := range r.peers {
+		if v.role == RoleViewer {
+			v.send(Message{Type: what, Camera: &c})
+		}
+	}
+}
+
+// route hands a checked message to the peer it is for.
+func (r *room) route(from *peer, m Message) *Error {
+	if r.peers[from.id] != from {
+		return nil // sent away a moment ago
+	}
+	to := r.peers[m.To]
+	if to == nil || to.role == from.role {
+		return &Error{Code: CodeNoSuchPeer, Message: "nobody with that id is in the room any more", Session: m.Session}
+	}
+	to.send(m.routed(from.id))
+	return nil
+}

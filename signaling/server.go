@@ -1,0 +1,301 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// ServerConfig is what a Server is told. Its zero value is a good server.
+type ServerConfig struct {
+	// Log gets who joins, leaves and is refused, at debug and info. Nil: nowhere.
+	Log *slog.Logger
+	// AllowedOrigins are the origins of pages, besides the server's own, that
+	// may connect: "https://example.org", or "*" for all.
+	AllowedOrigins []string
+	// MaxPerAddress is how many sockets one address may hold, an IPv6 /64
+	// counting as one. 0 means 64, negative no limit.
+	MaxPerAddress int
+	// ICEServers are told to everybody who joins.
+	ICEServers []ICEServer
+	// TrustProxy takes a client's address from X-Forwarded-For and the server's
+	// name from X-Forwarded-Host, as a reverse proxy in front of it sets them.
+	TrustProxy bool
+	// WHEPTimeout is how long a WHEP player waits for an answer. 0 means 10 s.
+	WHEPTimeout time.Duration
+	// WHEPPatience is how long a WHEP player waits for a camera to come. 0 means 2 s.
+	WHEPPatience time.Duration
+}
+
+// Server brings viewers and cameras together. ServeHTTP is its WebSocket, WHEP
+// serves players, Connect connects a camera in the same process. They wait until
+// Run runs.
+type Server struct {
+	cfg    ServerConfig
+	log    *slog.Logger
+	events chan event
+	done   chan struct{} // closed when the hub has ended
+	wg     sync.WaitGroup
+	addrs  addresses
+	whep   whepSessions
+
+	mu       sync.Mutex
+	conns    map[Conn]struct{}
+	started  bool
+	stopping bool
+	refused  map[string]uint64
+	messages atomic.Uint64
+}
+
+// NewServer makes a server, which works while Run does.
+func NewServer(cfg ServerConfig) *Server {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxPerAddress == 0 {
+		cfg.MaxPerAddress = 64
+	}
+	if cfg.WHEPTimeout == 0 {
+		cfg.WHEPTimeout = 10 * time.Second
+	}
+	if cfg.WHEPPatience == 0 {
+		cfg.WHEPPatience = 2 * time.Second
+	}
+	return &Server{
+		cfg: cfg, log: cfg.Log,
+		events: make(chan event, 64), done: make(chan struct{}),
+		addrs: addresses{max: cfg.MaxPerAddress},
+		conns: map[Conn]struct{}{}, refused: map[string]uint64{},
+	}
+}
+
+// Run serves until ctx ends; then it tells everybody CodeClosing, and returns
+// when all connections have ended, about a second later at most. It runs once.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.started
+	s.started = true
+	s.mu.Unlock()
+	if again {
+		return errors.New("signaling: Run was called twice on one server: make another with NewServer")
+	}
+	h := &hub{rooms: map[string]*room{}, servers: s.cfg.ICEServers, refused: s.refuse}
+	h.run(ctx, s.events)
+	s.mu.Lock()
+	s.stopping = true
+	all := maps.Clone(s.conns)
+	s.mu.Unlock()
+	close(s.done)
+	for c := range all {
+		c.Close(CodeClosing, "the server is stopping; come back")
+	}
+	s.wg.Wait()
+	return nil
+}
+
+// Connect makes a connection within the process, for the camera that lives
+// beside its server. It has no limits of rate and address. Its shape is that of
+// Client.Dial.
+func (s *Server) Connect(context.Context) (Conn, error) {
+	client, server := pipe()
+	if !s.start(server, nil) {
+		return nil, fmt.Errorf("signaling: the server has stopped: %w", ErrClosed)
+	}
+	return client, nil
+}
+
+// Stats tells how the server does.
+func (s *Server) Stats() Stats {
+	var out Stats
+	reply := make(chan Stats, 1)
+	if s.post(event{what: eventStats, stats: reply}) {
+		select {
+		case out = <-reply:
+		case <-s.done:
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out.Sockets = len(s.conns)
+	out.Messages = s.messages.Load()
+	out.Refused = maps.Clone(s.refused)
+	return out
+}
+
+// Stats is what a server has to tell about itself.
+type Stats struct {
+	// Rooms have somebody in them, or are kept for their camera.
+	Rooms, Cameras, Viewers int
+	// Sockets are all connections, joined or not, those in the process too.
+	Sockets int
+	// Messages is how many were received.
+	Messages uint64
+	// Refused is how many errors were sent, by code.
+	Refused map[string]uint64
+}
+
+func (s *Server) refuse(code string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused[code]++
+}
+
+// start serves c in a goroutine that Run waits for. ended, if any, is called
+// after it; also when start returns false because the server is stopping.
+func (s *Server) start(c queued, ended func()) bool {
+	if ended == nil {
+		ended = func() {}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		ended()
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.wg.Go(func() {
+		defer ended()
+		s.serve(c)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.conns, c)
+	})
+	return true
+}
+
+// post gives the hub an event; false means that it has ended.
+func (s *Server) post(e event) bool {
+	select {
+	case s.events <- e:
+		return true
+	case <-s.done:
+		return false
+	}
+}
+
+// queued is a Conn of which the server sets the queue's limits.
+type queued interface {
+	Conn
+	queue() *queue
+}
+
+// joinWithin is how long a socket may stay without a join.
+const joinWithin = 10 * time.Second
+
+// maxFaults is how many messages without sense end a connection.
+const maxFaults = 10
+
+// serve is one connection's life on the server.
+func (s *Server) serve(c queued) {
+	p := s.join(c)
+	if p == nil {
+		drain(c)
+		return
+	}
+	defer s.log.Debug("peer left", "room", p.room, "peer", p.id)
+	defer s.post(event{what: eventLeave, peer: p})
+	allow := allowance(c, p.role)
+	for faults := 0; ; {
+		m, err := c.Receive()
+		bad, more := goOn(err)
+		if err != nil && !more {
+			s.log.Debug("connection ended", "room", p.room, "peer", p.id, "err", err)
+			return
+		}
+		s.messages.Add(1)
+		if bad == nil {
+			bad = m.check(p.role)
+		}
+		switch {
+		case !allow():
+			s.end(c, errorf(CodeRateLimited, "too many messages: a viewer may send %d a second over a burst of %d, a camera ten times as many", viewerRate, viewerBurst))
+			drain(c)
+			return
+		case bad == nil:
+			s.post(event{what: eventMessage, peer: p, msg: m})
+		case bad.Code == CodeTooLarge || faults == maxFaults-1:
+			s.end(c, bad)
+			drain(c)
+			return
+		default:
+			faults++
+			s.refuse(bad.Code)
+			p.send(bad.message(false))
+		}
+	}
+}
+
+// end refuses a connection for good.
+func (s *Server) end(c Conn, e *Error) {
+	s.refuse(e.Code)
+	c.Close(e.Code, e.Message)
+}
+
+// join receives the join and asks the hub; nil if c was refused.
+func (s *Server) join(c queued) *peer {
+	late := time.AfterFunc(joinWithin, func() {
+		s.end(c, errorf(CodeBadMessage, "no join within %v", joinWithin))
+	})
+	m, err := c.Receive()
+	late.Stop()
+	bad, more := goOn(err)
+	if err != nil && !more {
+		return nil
+	}
+	if bad == nil {
+		bad = m.checkJoin()
+	}
+	if bad != nil {
+		s.end(c, bad)
+		return nil
+	}
+	p := newPeer(m, c, s.refuse)
+	p.player = m.Bearer
+	if p.role == RoleCamera {
+		c.queue().resize(cameraQueue)
+	}
+	reply := make(chan *Error, 1)
+	if !s.post(event{what: eventJoin, peer: p, reply: reply}) {
+		return nil
+	}
+	select {
+	case bad = <-reply:
+	case <-s.done:
+		return nil
+	}
+	if bad != nil {
+		s.log.Info("refused", "room", p.room, "role", p.role, "code", bad.Code)
+		s.end(c, bad)
+		return nil
+	}
+	s.log.Debug("peer joined", "room", p.room, "peer", p.id, "name", p.name)
+	return p
+}
+
+// Messages a second and burst of a viewer. A camera, which answers everybody in
+// its room, has ten times as many.
+const (
+	viewerRate  = 50
+	viewerBurst = 200
+)
+
+func allowance(c Conn, role string) func() bool {
+	if _, remote := c.(*wsConn); !remote {
+		return func() bool { return true }
+	}
+	n := 1
+	if role == RoleCamera {
+		n = 10
+	}
+	return rate.NewLimiter(rate.Limit(n*viewerRate), n*viewerBurst).Allow
+}
+
+var _ http.Handler = (*Server)(nil)

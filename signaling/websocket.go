@@ -1,0 +1,194 @@
+package signaling
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	maxMessage = 64 << 10         // bytes
+	pingEvery  = 20 * time.Second // the server's pings
+	silence    = 45 * time.Second // after which the other end counts as gone
+	writeWait  = 10 * time.Second // for one message to go out
+	// lingerFor is how long a closed connection may take to say its last words
+	// and hear the other's.
+	lingerFor = time.Second
+)
+
+// wsConn is a Conn over a WebSocket. The goroutine that calls Receive reads, one
+// more writes.
+type wsConn struct {
+	ws      *websocket.Conn
+	out     *queue
+	pings   bool
+	written chan struct{} // closed when the writer has ended
+
+	mu       sync.Mutex
+	deadline time.Time // when closing ends; zero while not closing
+}
+
+// newWSConn starts the writer. The one of the two ends that pings is the server.
+func newWSConn(ws *websocket.Conn, pings bool, max limits) *wsConn {
+	c := &wsConn{ws: ws, out: newQueue(max), pings: pings, written: make(chan struct{})}
+	c.heard()
+	ws.SetPongHandler(func(string) error { c.heard(); return nil })
+	ws.SetPingHandler(func(data string) error {
+		c.heard()
+		err := ws.WriteControl(websocket.PongMessage, []byte(data), c.writeBy())
+		if errors.Is(err, websocket.ErrCloseSent) {
+			return nil
+		}
+		return err
+	})
+	go c.write()
+	return c
+}
+
+func (c *wsConn) queue() *queue { return c.out }
+
+func (c *wsConn) Send(m Message) error { return c.out.push(m) }
+
+func (c *wsConn) Close(code, message string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline.IsZero() {
+		c.deadline = time.Now().Add(lingerFor)
+		// Frees a writer that is stuck and a reader that waits.
+		_ = c.ws.NetConn().SetDeadline(c.deadline)
+	}
+	c.out.finish(last(code, message))
+}
+
+// heard puts off the moment at which the other end counts as gone.
+func (c *wsConn) heard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline.IsZero() {
+		_ = c.ws.SetReadDeadline(time.Now().Add(silence))
+	}
+}
+
+func (c *wsConn) closing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.deadline.IsZero()
+}
+
+func (c *wsConn) writeBy() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.IsZero() {
+		return c.deadline
+	}
+	return time.Now().Add(writeWait)
+}
+
+func (c *wsConn) Receive() (Message, error) {
+	for {
+		kind, r, err := c.ws.NextReader()
+		if err != nil {
+			return Message{}, c.end(err)
+		}
+		c.heard()
+		data, err := io.ReadAll(io.LimitReader(r, maxMessage+1))
+		switch {
+		case err != nil:
+			return Message{}, c.end(err)
+		case c.closing():
+			// Read on until the other end closes: a socket closed with unread
+			// bytes in it is reset, and our last words may be lost with that.
+		case len(data) > maxMessage:
+			return Message{}, errorf(CodeTooLarge, "a message of more than %d bytes", maxMessage)
+		case kind != websocket.TextMessage:
+			return Message{}, errorf(CodeBadMessage, "a binary frame: messages are text frames with JSON")
+		default:
+			return decode(data)
+		}
+	}
+}
+
+func decode(data []byte) (Message, error) {
+	var m Message
+	if !utf8.Valid(data) {
+		return m, errorf(CodeBadMessage, "not UTF-8")
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Message{}, errorf(CodeBadMessage, "not a JSON object as PROTOCOL.md has it: %v", err)
+	}
+	return m, nil
+}
+
+// end waits until all is over and says how it ended.
+func (c *wsConn) end(err error) error {
+	if c.closing() {
+		c.mu.Lock()
+		left := time.Until(c.deadline)
+		c.mu.Unlock()
+		t := time.NewTimer(left)
+		defer t.Stop()
+		select {
+		case <-c.written:
+			_, _ = io.Copy(io.Discard, c.ws.NetConn()) // as in Receive; the deadline bounds it
+		case <-t.C:
+		}
+	}
+	c.out.abort()
+	_ = c.ws.Close()
+	<-c.written
+	var timeout net.Error
+	switch {
+	case websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.ClosePolicyViolation):
+		return ErrClosed
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("%w: nothing heard for %v", ErrClosed, silence)
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, err)
+}
+
+func (c *wsConn) write() {
+	defer close(c.written)
+	var tick <-chan time.Time
+	if c.pings {
+		t := time.NewTicker(pingEvery)
+		defer t.Stop()
+		tick = t.C
+	}
+	code, reason := websocket.CloseNormalClosure, ""
+	for {
+		m, ok, open := c.out.pop()
+		if ok {
+			_ = c.ws.SetWriteDeadline(c.writeBy())
+			if err := c.ws.WriteJSON(&m); err != nil {
+				_ = c.ws.Close() // the reader sees it
+				return
+			}
+			if m.Type == TypeError && m.Fatal {
+				code, reason = websocket.ClosePolicyViolation, m.Code
+			}
+			continue
+		}
+		if !open {
+			break
+		}
+		select {
+		case <-c.out.wake:
+		case <-tick:
+			if err := c.ws.WriteControl(websocket.PingMessage, nil, c.writeBy()); err != nil {
+				_ = c.ws.Close()
+				return
+			}
+		}
+	}
+	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), c.writeBy())
+	if half, ok := c.ws.NetConn().(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}

@@ -1,0 +1,7 @@
+package signaling
+
+import "net/http"
+
+type whepSessions struct{}
+
+func (s *Server) WHEP() http.Handler { return http.NotFoundHandler() }
