@@ -1,0 +1,243 @@
+/**
+ * One camera of a room, over all its sessions: a new one is made beside the old one,
+ * so that nothing that still plays is lost for the try.
+ */
+import { Peer } from './peer.js';
+import { Session } from './session.js';
+import { backoff, crowdedDelay, decide, meaning, show, SILENT_NEW_CAMERA } from './policy.js';
+
+export class Camera {
+  #room;
+  #key;
+  #signaling;
+  #firstPeer;
+  #onChange;
+  #info;
+  #idSince = 0;
+  #current = null;
+  #next = null;
+  #verdict = null;
+  #attempts = 0;
+  #retryAt = 0;
+  #wasLive = false;
+  #playing = false;
+
+  /**
+   * @param {object} options
+   * @param {import('./session.js').CameraInfo} options.info
+   * @param {string} options.room
+   * @param {import('./key.js').Key|null} options.key
+   * @param {import('./signaling.js').Signaling} options.signaling
+   * @param {Peer} [options.firstPeer] one that was begun early
+   * @param {() => void} options.onChange something to show has changed
+   */
+  constructor({ info, room, key, signaling, firstPeer, onChange }) {
+    this.#room = room;
+    this.#key = key;
+    this.#signaling = signaling;
+    this.#firstPeer = firstPeer;
+    this.#onChange = onChange;
+    this.#info = info;
+    this.name = info.name ?? '';
+    /** performance.now() when it left the room, 0 while it is there */
+    this.leftAt = 0;
+    /** what it last said of itself over the data channel: estimate and target in bit/s, viewers, rung ... */
+    this.report = null;
+    this.step();
+  }
+
+  /** Its id in the room, '' when it is not there. */
+  get id() {
+    return this.leftAt ? '' : this.#info.id;
+  }
+
+  /** @returns {MediaStream|null} what to play; stays the same object for a session's life */
+  get stream() {
+    return this.#current?.stream ?? null;
+  }
+
+  get hasAudio() {
+    return this.#current?.hasAudio ?? false;
+  }
+
+  /** @returns {RTCPeerConnection|null} to read statistics from */
+  get pc() {
+    return this.#current?.end ? null : this.#current?.peer.pc ?? null;
+  }
+
+  get silence() {
+    return this.#current && !this.#current.end
+      ? performance.now() - Math.max(this.#current.heardAt, this.#current.startedAt) : Infinity;
+  }
+
+  /** @returns {import('./policy.js').View} */
+  get view() {
+    const { failures, joined } = this.#signaling;
+    return show({
+      verdict: this.#verdict, playing: this.#playing, silence: this.silence, wasLive: this.#wasLive,
+      here: !this.leftAt, attempts: this.#attempts,
+      trouble: navigator.onLine === false ? 'offline' : !joined && failures ? 'no-server' : '',
+    });
+  }
+
+  /** The camera is in the room, as it says. */
+  announce(info) {
+    const isNew = info.id !== this.#info.id;
+    this.leftAt = 0;
+    this.#info = info;
+    if (isNew) {
+      this.#idSince = performance.now();
+      this.#verdict = null;
+      this.#attempts = this.#retryAt = 0;
+    }
+    this.step();
+  }
+
+  leave() {
+    this.leftAt ||= performance.now();
+    this.step();
+  }
+
+  /** A picture of the present stream is on the screen. */
+  shown() {
+    if (this.#playing || !this.#current || this.#current.end) return;
+    this.#current.heardAt ||= performance.now();
+    this.#playing = this.#wasLive = true;
+    this.#verdict = null;
+    this.#attempts = 0;
+    this.#onChange();
+  }
+
+  /** @returns {boolean} whether the message was for one of its sessions */
+  receive(message) {
+    const session = [this.#current, this.#next].find((s) => s?.name === message.session);
+    if (!session) return false;
+    if (message.from === this.#info.id) session.rebind(this.#info);
+    session.receive(message);
+    return true;
+  }
+
+  /** Twice a second: looks at the media, then at what to do. */
+  async tick() {
+    await Promise.all([this.#current?.look(), this.#next?.look()]);
+    const current = this.#current;
+    if (current?.decoding) this.shown(); // a hidden page is not told of frames
+    // Media long after the camera joined anew: it is the same program, with a new socket.
+    if (current && current.cameraId !== this.#info.id && current.heardAt > this.#idSince + SILENT_NEW_CAMERA) current.rebind(this.#info);
+    this.step();
+    this.#onChange();
+  }
+
+  step() {
+    const now = performance.now();
+    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt };
+    const what = decide({
+      id: this.id, refused: Boolean(this.#verdict && !this.#verdict.retry),
+      current: link(this.#current), next: link(this.#next), retryAt: this.#retryAt,
+      joined: this.#signaling.joined, serverAt: this.#signaling.heardAt,
+    }, now);
+    switch (what) {
+      case 'connect':
+        this.#connect();
+        break;
+      case 'ask':
+        this.#signaling.ask();
+        break;
+      case 'keep':
+        this.#drop();
+        break;
+      case 'give up':
+        this.#drop();
+        this.#failed(now);
+        break;
+    }
+  }
+
+  #connect() {
+    const peer = this.#firstPeer ?? new Peer();
+    this.#firstPeer = undefined;
+    const session = new Session({
+      peer, camera: this.#info, room: this.#room, key: this.#key, iceServers: this.#signaling.iceServers,
+      send: (message) => this.#signaling.send(message),
+      onControl: (message) => {
+        if (message?.type === 'stats' && session === this.#current) this.report = message;
+      },
+      onChange: () => this.#changed(session),
+    });
+    this.#next = session;
+  }
+
+  #changed(session) {
+    if (session !== this.#next && session !== this.#current) return;
+    if (session.end) this.#ended(session);
+    else if (session === this.#next && session.stream && (!this.#current || session.heardAt)) this.#promote();
+    this.#onChange();
+  }
+
+  #promote() {
+    const old = this.#current;
+    this.#current = this.#next;
+    this.#next = null;
+    this.#playing = false;
+    this.report = null;
+    this.#onChange(); // takes what is on the screen before its stream ends
+    old?.stop();
+  }
+
+  #ended(session) {
+    const now = performance.now();
+    const { code, message } = session.end;
+    if (session === this.#next) this.#next = null;
+    else {
+      this.#current = null;
+      this.#playing = false;
+    }
+    switch (meaning(code)) {
+      case 'reconnect':
+        this.#failed(now);
+        return;
+      case 'ended':
+        this.#verdict = { state: 'ended', code, detail: message };
+        break;
+      case 'later':
+        this.#verdict = { state: 'refused', code, detail: message, retry: true };
+        this.#retryAt = now + crowdedDelay(this.#attempts++, Math.random());
+        break;
+      case 'never':
+        this.#verdict = { state: 'refused', code, detail: message };
+        break;
+    }
+    // What we still held there is of no use, and may be the very place that we lack.
+    if (this.silence > SILENT_NEW_CAMERA) this.#drop('current');
+  }
+
+  #failed(now) {
+    if (this.#attempts) this.#retryAt = now + backoff(this.#attempts, Math.random());
+    this.#attempts++;
+  }
+
+  #drop(which = 'next') {
+    const session = which === 'next' ? this.#next : this.#current;
+    if (which === 'next') this.#next = null;
+    else {
+      this.#current = null;
+      this.#playing = false;
+    }
+    session?.stop();
+  }
+
+  /** Asked for by hand: whatever it said, try once more. */
+  retry() {
+    this.#verdict = null;
+    this.#retryAt = 0;
+    this.#attempts = 0;
+    this.step();
+    this.#onChange();
+  }
+
+  close() {
+    this.#drop('next');
+    this.#drop('current');
+    this.#firstPeer?.close();
+  }
+}

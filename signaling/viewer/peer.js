@@ -1,0 +1,69 @@
+/**
+ * The browser's half of a connection before it knows to whom: it imports
+ * nothing and needs no server, so that it can be made before anything else.
+ */
+
+const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+
+/** One RTCPeerConnection that wants a picture, a sound and the data channel `control`. */
+export class Peer {
+  constructor() {
+    /** max-bundle: one transport, so that one set of candidates is gathered. */
+    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.video = this.pc.addTransceiver('video', { direction: 'recvonly' });
+    this.audio = this.pc.addTransceiver('audio', { direction: 'recvonly' });
+    this.control = this.pc.createDataChannel('control');
+    askForCaptureTime(this.video);
+
+    /** @type {RTCIceCandidate[]} found and not yet taken by `onCandidate` */
+    this.candidates = [];
+    /** @type {((candidate: RTCIceCandidate|null) => void)|undefined} */
+    this.onCandidate = undefined;
+    this.pc.onicecandidate = ({ candidate }) => {
+      if (this.onCandidate) this.onCandidate(candidate);
+      else if (candidate) this.candidates.push(candidate);
+    };
+
+    /** Resolves when the local description is set and candidates are being gathered. */
+    this.offered = this.#offer();
+    // whoever awaits `offered` hears of it; an unused peer must not be an unhandled rejection
+    this.offered.catch(() => {});
+  }
+
+  async #offer(options) {
+    const offer = await this.pc.createOffer(options);
+    await this.pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp) });
+  }
+
+  /**
+   * Offers anew with candidates of fresh credentials.
+   * @param {RTCIceServer[]} [iceServers] to use from now on; unchanged when left out
+   */
+  async reoffer(iceServers) {
+    if (iceServers) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
+    this.candidates.length = 0;
+    await this.#offer({ iceRestart: true });
+  }
+
+  close() {
+    this.onCandidate = () => {};
+    this.pc.close();
+  }
+}
+
+/** The sender's clock in each frame lets requestVideoFrameCallback report captureTime. */
+function askForCaptureTime(transceiver) {
+  try {
+    transceiver.setHeaderExtensionsToNegotiate(
+      transceiver.getHeaderExtensionsToNegotiate()
+        .map((e) => (e.uri === CAPTURE_TIME ? { ...e, direction: 'sendrecv' } : e)));
+  } catch {
+    // not in this browser: the age of the picture stays unknown
+  }
+}
+
+/** RFC 7587: without stereo=1 in its own description a browser plays Opus in mono. */
+function stereo(sdp) {
+  const opus = /^a=rtpmap:(\d+) opus\/48000\/2\r$/m.exec(sdp)?.[1];
+  return opus ? sdp.replace(new RegExp(`^(a=fmtp:${opus} (?!.*stereo=).*)\r$`, 'm'), '$1;stereo=1\r') : sdp;
+}

@@ -1,0 +1,197 @@
+/** One peer connection with one camera: offer, proof, answer, candidates, media, end. */
+import { equal, isKey, newSessionId } from './key.js';
+import { fingerprint } from './sdp.js';
+
+/**
+ * @typedef {{id: string, nonce?: string, name?: string}} CameraInfo as in `welcome`
+ *
+ * @typedef {object} End
+ * @property {string} code of PROTOCOL.md
+ * @property {string} message why, '' when there is nothing to add
+ */
+
+export class Session {
+  #queued = [];
+  #offered = '';
+  #camera;
+  #room;
+  #key;
+  #send;
+  #bytes = 0;
+
+  /**
+   * @param {object} options
+   * @param {import('./peer.js').Peer} options.peer whose offer is on its way
+   * @param {CameraInfo} options.camera
+   * @param {string} options.room
+   * @param {import('./key.js').Key|null} options.key null in an open room
+   * @param {RTCIceServer[]} options.iceServers
+   * @param {(message: object) => boolean} options.send
+   * @param {(message: object) => void} options.onControl what the camera says over the data channel
+   * @param {() => void} options.onChange there is a stream, or media, or an end
+   */
+  constructor({ peer, camera, room, key, iceServers, send, onControl, onChange }) {
+    this.name = newSessionId();
+    this.peer = peer;
+    this.startedAt = performance.now();
+    /** performance.now() when media last was seen to arrive, 0 for never */
+    this.heardAt = 0;
+    /** @type {MediaStream|null} from the answer on */
+    this.stream = null;
+    this.hasAudio = false;
+    /** whether a picture was decoded, as of the last look */
+    this.decoding = false;
+    /** @type {End|null} */
+    this.end = null;
+    this.onChange = onChange;
+    this.#camera = camera;
+    this.#room = room;
+    this.#key = key;
+    this.#send = send;
+
+    const { pc, control, video } = peer;
+    pc.onconnectionstatechange = () => {
+      if (pc.connectionState === 'failed') this.stop('failed', 'the connection was lost');
+    };
+    video.receiver.track.onunmute = () => {
+      this.heardAt = performance.now();
+      this.onChange();
+    };
+    control.onopen = () => this.say({ type: 'hello', version: 1 });
+    control.onmessage = ({ data }) => {
+      try {
+        onControl(JSON.parse(data));
+      } catch {
+        // not JSON: from a later version, perhaps
+      }
+    };
+    this.#start(iceServers);
+  }
+
+  get cameraId() {
+    return this.#camera.id;
+  }
+
+  /** The camera joined again: it has another id and another nonce, but still this session. */
+  rebind(camera) {
+    this.#camera = camera;
+  }
+
+  async #start(iceServers) {
+    try {
+      await this.peer.offered;
+      // The room is open, but the link says it is not: whoever answers does not hold the key.
+      if (this.#key && !isKey(this.#camera.nonce ?? '')) return this.stop('proof', 'the camera holds no key');
+      if (!this.#key && this.#camera.nonce) return this.stop('no-key', 'the camera has a key');
+      if (iceServers.length && !this.end) await this.peer.reoffer(iceServers);
+      this.#offer();
+    } catch (err) {
+      this.stop('bad-offer', `this browser could not make an offer: ${err.message}`);
+    }
+  }
+
+  #offer() {
+    if (this.end) return;
+    const { sdp } = this.peer.pc.localDescription;
+    this.#offered = fingerprint(sdp);
+    const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: this.#offered });
+    this.#tell({ type: 'offer', sdp, proof });
+    this.peer.onCandidate = (candidate) => this.#tell({ type: 'candidate', candidate });
+    for (const candidate of this.peer.candidates.splice(0)) {
+      if (!sdp.includes(candidate.candidate)) this.peer.onCandidate(candidate);
+    }
+    if (this.peer.pc.iceGatheringState === 'complete') this.peer.onCandidate(null);
+  }
+
+  #tell(message) {
+    return this.#send({ ...message, to: this.#camera.id, session: this.name });
+  }
+
+  /** @param {object} message of this session, from the server */
+  async receive(message) {
+    if (this.end) return;
+    const { pc } = this.peer;
+    try {
+      switch (message.type) {
+        case 'answer':
+          if (pc.signalingState === 'have-local-offer') await this.#answer(message.sdp, message.proof);
+          break;
+        case 'candidate':
+          if (!message.candidate?.candidate) break;
+          if (pc.remoteDescription && pc.signalingState === 'stable') await pc.addIceCandidate(message.candidate);
+          else if (this.#queued.length < 256) this.#queued.push(message.candidate);
+          break;
+        case 'restart':
+          if (pc.signalingState !== 'stable') break;
+          await this.peer.reoffer();
+          this.#offer();
+          break;
+        case 'bye':
+          this.#close(message.code || 'failed', message.message ?? '');
+          break;
+        case 'error':
+          this.#close('failed', message.message ?? '');
+          break;
+      }
+    } catch (err) {
+      // a candidate that the browser does not understand is one way fewer, no more
+      if (message.type !== 'candidate') this.stop('bad-answer', err.message);
+    }
+  }
+
+  async #answer(sdp, proof) {
+    if (this.#key) {
+      const expected = this.#key.answerProof({
+        room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: this.#offered, camera: fingerprint(sdp),
+      });
+      if (!equal(String(proof ?? ''), expected)) return this.stop('proof', 'the answer is not proved');
+    }
+    const { pc, video, audio } = this.peer;
+    await pc.setRemoteDescription({ type: 'answer', sdp });
+    for (const candidate of this.#queued.splice(0)) pc.addIceCandidate(candidate).catch(() => {});
+    if (this.stream) return; // a restart
+    this.hasAudio = audio.currentDirection === 'recvonly';
+    // One stream for both, so that the browser plays them in step.
+    this.stream = new MediaStream([video, audio].filter((t) => t.currentDirection === 'recvonly').map((t) => t.receiver.track));
+    this.onChange();
+  }
+
+  /**
+   * Looks whether anything arrived since the last look. What the transport got counts
+   * too (the camera's statistics, its sender reports): a source of one frame in some
+   * seconds is slow, not dead.
+   */
+  async look() {
+    if (this.end || !this.stream) return;
+    let bytes = 0;
+    for (const report of (await this.peer.video.receiver.getStats()).values()) {
+      if (report.type === 'inbound-rtp' || report.type === 'transport') bytes += report.bytesReceived ?? 0;
+      if (report.framesDecoded) this.decoding = true;
+    }
+    if (bytes > this.#bytes) this.heardAt = performance.now();
+    this.#bytes = bytes;
+  }
+
+  /** @param {object} request to the camera, over the data channel */
+  say(request) {
+    const { control } = this.peer;
+    if (control.readyState !== 'open') return false;
+    control.send(JSON.stringify(request));
+    return true;
+  }
+
+  /** Ends it from our side and tells the camera, on both ways. */
+  stop(code = 'left', message = '') {
+    if (this.end) return;
+    this.say({ type: 'bye' });
+    if (this.#offered) this.#tell({ type: 'bye', code: code === 'proof' || code === 'failed' ? code : 'left', message });
+    this.#close(code, message);
+  }
+
+  #close(code, message) {
+    if (this.end) return;
+    this.end = { code, message };
+    this.peer.close();
+    this.onChange();
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The socket to the server, for as long as the page wants it: joins, joins again
+ * after a loss, finds out whether it still lives after a sleep.
+ */
+import { backoff, crowdedDelay, meaning } from './policy.js';
+import { openSocket } from './socket.js';
+
+/** A socket that is not joined after so long is given up, milliseconds. */
+const JOIN_TIMEOUT = 8000;
+/** So long may pass without a message before the server is asked whether it is there. */
+const IDLE = 15_000;
+const PONG_TIMEOUT = 2000;
+
+/**
+ * @typedef {object} Refusal
+ * @property {string} code of PROTOCOL.md
+ * @property {string} message the server's words
+ * @property {boolean} retry whether it is tried again by itself
+ */
+
+export class Signaling {
+  #socket;
+  #timers = { retry: 0, join: 0, pong: 0 };
+  #attempt = 0;
+  #closed = false;
+
+  /**
+   * @param {{room: string, token: string, first?: WebSocket, onMessage: (message: object) => void, onChange: () => void}} options
+   *   first: a socket that is open or opening already; onMessage hears all but `pong`
+   *   and fatal errors; onChange follows every change of the fields below
+   */
+  constructor({ room, token, first, onMessage, onChange }) {
+    this.room = room;
+    this.token = token;
+    this.onMessage = onMessage;
+    this.onChange = onChange;
+    this.joined = false;
+    /** tries that failed in a row */
+    this.failures = 0;
+    /** @type {Refusal|null} */
+    this.refusal = null;
+    /** performance.now() of the last message */
+    this.heardAt = 0;
+    this.iceServers = [];
+    this.#use(first && first.readyState <= WebSocket.OPEN ? first : undefined);
+  }
+
+  #use(socket = openSocket()) {
+    this.#socket = socket;
+    const join = () => socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
+    socket.onopen = join;
+    socket.onmessage = ({ data }) => this.#receive(socket, data);
+    socket.onclose = () => this.#lost(socket);
+    this.#timer('join', () => this.#drop(), JOIN_TIMEOUT);
+    if (socket.readyState === WebSocket.OPEN) join();
+  }
+
+  #receive(socket, data) {
+    if (socket !== this.#socket) return;
+    this.heardAt = performance.now();
+    this.#timer('pong');
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return; // not of this protocol
+    }
+    switch (message?.type) {
+      case 'pong':
+        this.onChange();
+        return;
+      case 'welcome':
+        this.#timer('join');
+        this.joined = true;
+        this.refusal = null;
+        this.#attempt = this.failures = 0;
+        this.iceServers = message.iceServers ?? [];
+        break;
+      case 'error':
+        if (message.fatal) {
+          this.#refused(message);
+          return;
+        }
+        break;
+    }
+    this.onMessage(message);
+    this.onChange();
+  }
+
+  #refused({ code, message }) {
+    const what = meaning(code);
+    if (what !== 'reconnect') this.refusal = { code, message: message ?? '', retry: what === 'later' };
+    this.#drop();
+  }
+
+  /** Lets go of the socket without waiting for its close event, which may take a minute on a dead network. */
+  #drop() {
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    this.#lost(socket);
+  }
+
+  #lost(socket) {
+    if (socket !== this.#socket) return;
+    this.#socket = undefined;
+    this.joined = false;
+    this.#timer('join');
+    this.#timer('pong');
+    if (this.#closed) return;
+    if (!this.refusal || this.refusal.retry) {
+      const delay = this.refusal ? crowdedDelay : backoff;
+      this.#timer('retry', () => this.#use(), delay(this.#attempt++, Math.random()));
+      this.failures++;
+    }
+    this.onChange();
+  }
+
+  #timer(name, then, delay) {
+    clearTimeout(this.#timers[name]);
+    if (then) this.#timers[name] = setTimeout(then, delay);
+  }
+
+  /** @returns {boolean} whether there was a socket to send it over */
+  send(message) {
+    if (!this.joined || this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** Finds out whether the server still is there; a dead socket is replaced after two seconds. */
+  ask() {
+    if (this.#timers.asked && performance.now() - this.#timers.asked < 1000) return;
+    if (!this.send({ type: 'ping' })) return;
+    this.#timers.asked = performance.now();
+    this.#timer('pong', () => this.#drop(), PONG_TIMEOUT);
+  }
+
+  /** Once a second or so: a server that has been silent for long is asked. */
+  tick(now) {
+    if (this.joined && now - this.heardAt > IDLE) this.ask();
+  }
+
+  /** The network or the person came back: waits no longer. */
+  wake() {
+    if (this.#closed) return;
+    if (this.#socket) this.ask();
+    else if (!this.refusal) {
+      this.#attempt = 0;
+      this.#timer('retry');
+      this.#use();
+    }
+  }
+
+  /** Asked for by hand: tries again whatever was refused. */
+  retry() {
+    this.refusal = null;
+    this.#drop();
+    this.wake();
+  }
+
+  close() {
+    this.#closed = true;
+    for (const name of ['retry', 'join', 'pong']) this.#timer(name);
+    this.#drop();
+  }
+}

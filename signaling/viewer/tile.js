@@ -1,0 +1,86 @@
+/** The picture of one camera: the video, its last frame while there is no newer one, and what there is to say. */
+import { el } from './dom.js';
+import { icon } from './icons.js';
+import { Veil } from './veil.js';
+import { words } from './words.js';
+
+export class Tile {
+  #stream = null;
+  #last;
+
+  /**
+   * @param {object} options
+   * @param {import('./camera.js').Camera} options.camera
+   * @param {{room: string, hasKey: boolean}} options.about
+   * @param {(action: string) => void} options.act a button in the veil was pressed
+   * @param {(action: string) => boolean} [options.can] whether it makes sense to offer it
+   * @param {() => void} [options.open] the tile was chosen among others
+   */
+  constructor({ camera, about, act, can, open }) {
+    this.camera = camera;
+    this.about = about;
+    /** the browser wants a tap before it plays */
+    this.blocked = false;
+    this.video = el('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': this.label });
+    this.video.setAttribute('muted', '');
+    this.video.disablePictureInPicture = false;
+    this.#last = el('canvas', { class: 'last', hidden: true, 'aria-hidden': 'true' });
+    this.veil = new Veil({ act, can });
+    this.opener = el('button', { class: 'opener', type: 'button', 'aria-label': `Enlarge ${this.label}`, onclick: open, hidden: !open });
+    this.caption = el('figcaption', {}, el('span', { class: 'dot' }), el('span', { textContent: this.label }));
+    this.play = el('button', { class: 'pill play', type: 'button', hidden: true, onclick: () => this.#play() }, icon('play'), 'Tap to play');
+    this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.veil.node, this.caption, this.opener, this.play);
+    this.update();
+  }
+
+  get label() {
+    return this.camera.name || this.about.room;
+  }
+
+  update() {
+    const { stream, view } = this.camera;
+    if (stream && stream !== this.#stream) this.#attach(stream);
+    for (const { dataset } of [this.node, this.video]) {
+      dataset.state = view.state;
+      dataset.code = view.code;
+    }
+    this.veil.show(words(view, this.about));
+  }
+
+  #attach(stream) {
+    this.#keep();
+    this.#stream = stream;
+    const shown = () => {
+      if (this.#stream !== stream) return;
+      this.#last.hidden = true;
+      this.camera.shown();
+    };
+    this.video.onloadeddata = shown;
+    this.video.requestVideoFrameCallback?.(shown);
+    this.video.srcObject = stream;
+    this.#play();
+  }
+
+  /** Chrome shows nothing between two streams: the last frame bridges that. */
+  #keep() {
+    const { videoWidth: width, videoHeight: height } = this.video;
+    if (!width || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return;
+    Object.assign(this.#last, { width, height, hidden: false });
+    this.#last.getContext('2d').drawImage(this.video, 0, 0);
+  }
+
+  async #play() {
+    try {
+      await this.video.play();
+      this.blocked = false;
+    } catch (err) {
+      this.blocked = err.name === 'NotAllowedError'; // else a newer stream interrupted it
+    }
+    this.play.hidden = !this.blocked;
+  }
+
+  remove() {
+    this.video.srcObject = null;
+    this.node.remove();
+  }
+}
