@@ -75,4 +75,31 @@ func (s *Session) say(m controlMessage) {
 	_ = s.control.SendText(string(b)) // statistics: the next ones replace them
 }
 
-func (s *Session) sayBye() { s.say(controlMessage{Type: "bye", Code: s.endCode, Message: s.endReason}) }
+// byeTime is how long a goodbye may take to arrive.
+const byeTime = 300 * time.Millisecond
+
+// sayBye tells the viewer why the session ends, and waits until it has the
+// message: closing the connection would drop what is still on its way.
+func (s *Session) sayBye() {
+	if s.control == nil || s.endCode == "left" || s.endCode == "failed" {
+		return // nobody is there to hear it
+	}
+	heard := make(chan struct{}, 1)
+	s.control.SetBufferedAmountLowThreshold(0)
+	s.control.OnBufferedAmountLow(func() {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
+	s.say(controlMessage{Type: "bye", Code: s.endCode, Message: s.endReason})
+	late := time.NewTimer(byeTime)
+	defer late.Stop()
+	for s.control.BufferedAmount() > 0 {
+		select {
+		case <-heard:
+		case <-late.C:
+			return
+		}
+	}
+}

@@ -56,6 +56,8 @@ type Publisher struct {
 	keys     keyThrottle
 	rate     int
 
+	handshake time.Duration // how long a viewer may take to connect
+
 	list   atomic.Pointer[[]*Session] // of sessions, replaced whole
 	ctx    context.Context            // ends every session
 	cancel context.CancelFunc
@@ -87,7 +89,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 	p := &Publisher{
 		c: c, clock: mediaClock{epoch: time.Now()}, cert: *cert, cname: crand.Text(),
 		sessions: map[string]*Session{}, losses: map[*Session]int{}, ctx: ctx, cancel: cancel,
-		rate: min(startBitrate, c.MaxBitrate),
+		rate: min(startBitrate, c.MaxBitrate), handshake: handshakeTime,
 	}
 	p.list.Store(&[]*Session{})
 	return p, nil
@@ -329,6 +331,12 @@ func (p *Publisher) changed() {
 	for _, s := range list {
 		want |= 1
 		sound = sound || s.audio != nil
+	}
+	if len(list) == 0 {
+		p.rate = min(startBitrate, p.c.MaxBitrate) // what the next one begins with
+		p.keys = keyThrottle{}
+	} else if len(list) == 1 {
+		p.c.Video.SetBitrate(0, p.rate)
 	}
 	p.c.Video.Want(want)
 	if p.c.Audio != nil {

@@ -188,8 +188,8 @@ func (s *Session) path() string {
 
 func (s *Session) tick(now time.Time) {
 	if !s.connected.Load() {
-		if now.Sub(s.started) > handshakeTime {
-			s.end("failed", fmt.Sprintf("no connection within %v", handshakeTime))
+		if now.Sub(s.started) > s.p.handshake {
+			s.end("failed", fmt.Sprintf("no connection within %v", s.p.handshake))
 		}
 		return
 	}

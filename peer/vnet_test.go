@@ -1,0 +1,110 @@
+package peer
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/transport/v4/vnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// link is a virtual network between a camera and a viewer.
+type link struct {
+	router         *vnet.Router
+	camera, viewer func(*webrtc.SettingEngine)
+	loss           atomic.Int64 // percent of what the camera sends
+	dropped        atomic.Int64
+}
+
+func newLink(t *testing.T) *link {
+	t.Helper()
+	l := &link{}
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	l.router, err = vnet.NewRouter(&vnet.RouterConfig{CIDR: "10.1.0.0/24", MinDelay: 10 * time.Millisecond, QueueSize: 4096, LoggerFactory: logging.NewDefaultLoggerFactory()})
+	check(err)
+	end := func(ip string) func(*webrtc.SettingEngine) {
+		n, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{ip}})
+		check(err)
+		check(l.router.AddNet(n))
+		return func(s *webrtc.SettingEngine) { s.SetNet(n); s.SetIncludeLoopbackCandidate(false) }
+	}
+	l.camera, l.viewer = end("10.1.0.1"), end("10.1.0.2")
+	random := rand.New(rand.NewPCG(1, 2)) // the router calls from one goroutine
+	l.router.AddChunkFilter(func(c vnet.Chunk) bool {
+		// Media only: a lost handshake packet costs a second and tells nothing.
+		b := c.UserData()
+		if len(b) > 0 && b[0]>>6 == 2 && c.SourceAddr().String()[:8] == "10.1.0.1" && random.Int64N(100) < l.loss.Load() {
+			l.dropped.Add(1)
+			return false
+		}
+		return true
+	})
+	check(l.router.Start())
+	t.Cleanup(func() {
+		if err := l.router.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func TestLostPacketsAreSentAgain(t *testing.T) {
+	l := newLink(t)
+	s := newStage(t, Config{Settings: l.camera})
+	v := newViewer(t, l.viewer)
+	v.watch(s.pub, "one")
+	first := next(t, v.frames, "frame")
+	l.loss.Store(5)
+	for i := first.n + 1; i < first.n+120; i++ {
+		if f := next(t, v.frames, "frame"); f.n != i || !f.whole {
+			t.Fatalf("frame %d (whole: %v), want %d whole", f.n, f.whole, i)
+		}
+	}
+	if l.dropped.Load() < 10 {
+		t.Fatalf("the link dropped %d packets: it tested nothing", l.dropped.Load())
+	}
+	if st := s.pub.Stats(); len(st) != 1 || st[0].Resent == 0 {
+		t.Errorf("statistics tell of no packet sent again: %+v", st)
+	}
+}
+
+func TestHeavyLossLowersTheRate(t *testing.T) {
+	l := newLink(t)
+	s := newStage(t, Config{Settings: l.camera})
+	v := newViewer(t, l.viewer)
+	v.watch(s.pub, "one")
+	next(t, v.frames, "frame")
+	l.loss.Store(40)
+	deadline := time.After(wait)
+	for s.pub.VideoRate() > 500_000 {
+		select {
+		case <-v.frames:
+		case <-v.sound:
+		case <-deadline:
+			t.Fatalf("the encoder still makes %d bit/s over a link that loses 40 %%", s.pub.VideoRate())
+		}
+	}
+}
+
+func TestAnUnreachableViewerIsGivenUp(t *testing.T) {
+	l := newLink(t)
+	s := newStage(t, Config{Settings: func(e *webrtc.SettingEngine) {
+		l.camera(e)
+		e.SetICETimeouts(200*time.Millisecond, 300*time.Millisecond, 50*time.Millisecond)
+	}})
+	v := newViewer(t, l.viewer)
+	v.watch(s.pub, "one")
+	next(t, v.frames, "frame")
+	l.router.AddChunkFilter(func(vnet.Chunk) bool { return false })
+	if code := next(t, v.ended, "end"); code != "failed" {
+		t.Errorf("ended with %q, want failed", code)
+	}
+}
