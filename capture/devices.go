@@ -59,7 +59,7 @@ func Devices(ctx context.Context) ([]Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	mics, err := listMicrophones()
+	mics, err := listMicrophones(ctx)
 	if err != nil {
 		return cams, err
 	}

@@ -1,0 +1,187 @@
+package capture
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/gen2brain/malgo"
+)
+
+// aMicrophone returns the default microphone, and skips where there is none.
+func aMicrophone(t *testing.T) Device {
+	t.Helper()
+	mics, err := scanMicrophones(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(mics) == 0 {
+		t.Skip("SKIPPED: this machine has no microphone (pulseaudio with a null sink makes one, modprobe snd-aloop too)")
+	}
+	return mics[0].dev
+}
+
+func openSound(t *testing.T, spec string) AudioReader {
+	t.Helper()
+	s, err := newMicrophone(spec, Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// playTone plays 1 kHz into the default output until the test ends.
+func playTone(t *testing.T) {
+	t.Helper()
+	ctx, err := malgo.InitContext(micBackends(), malgo.ContextConfig{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeContext(ctx) })
+	config := malgo.DefaultDeviceConfig(malgo.Playback)
+	config.SampleRate = micRate
+	config.Playback.Format, config.Playback.Channels = malgo.FormatS16, 2
+	n := 0
+	device, err := malgo.InitDevice(ctx.Context, config, malgo.DeviceCallbacks{Data: func(out, _ []byte, frames uint32) {
+		pcm := unsafe.Slice((*int16)(unsafe.Pointer(&out[0])), len(out)/2)
+		for i := range frames {
+			v := int16(8000 * math.Sin(2*math.Pi*1000*float64(n)/micRate))
+			pcm[2*i], pcm[2*i+1] = v, v
+			n++
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(device.Uninit)
+	if err := device.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hearsOutput tells whether the microphone records what is played.
+func hearsOutput(d Device) bool {
+	cards, _ := os.ReadFile("/proc/asound/cards")
+	return isMonitor(d) || strings.Contains(string(cards), "Loopback")
+}
+
+func TestMicrophone(t *testing.T) {
+	mic := aMicrophone(t)
+	tone := hearsOutput(mic)
+	if tone {
+		playTone(t)
+	} else {
+		t.Logf("%s does not hear what is played; its sound is not looked at", mic.Name)
+	}
+	r := openSound(t, mic.Name)
+	var left []int16
+	var last time.Time
+	began := time.Now()
+	for len(left) < 3*micRate {
+		s, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Rate != micRate || s.Channels < 1 || s.Channels > 2 || len(s.PCM)%s.Channels != 0 {
+			t.Fatalf("%d samples of %d channels at %d", len(s.PCM), s.Channels, s.Rate)
+		}
+		if now := time.Now(); !s.Time.After(last) || s.Time.After(now) || s.Time.Before(began.Add(-time.Second)) {
+			t.Fatalf("run read at %v was taken %v, the one before %v", now, s.Time, last)
+		}
+		last = s.Time
+		for i := 0; i < len(s.PCM); i += s.Channels {
+			left = append(left, s.PCM[i])
+		}
+	}
+	t.Logf("3 s of sound took %v", time.Since(began))
+	if took := time.Since(began); took < 2*time.Second {
+		t.Errorf("3 s of sound came in %v: that is no microphone", took)
+	}
+	if tone {
+		if f := frequency(left[2*micRate:]); math.Abs(f-1000) > 2 {
+			t.Errorf("the tone of 1000 Hz is heard as %.1f Hz", f)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Read(); !errors.Is(err, ErrClosed) {
+		t.Errorf("read after close: %v", err)
+	}
+}
+
+// frequency counts the upward zero crossings of pcm, taken at 48 kHz.
+func frequency(pcm []int16) float64 {
+	first, last, n := -1, 0, 0
+	for i := 1; i < len(pcm); i++ {
+		if pcm[i-1] < 0 && pcm[i] >= 0 {
+			if first < 0 {
+				first = i
+			} else {
+				n++
+			}
+			last = i
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return float64(n) * micRate / float64(last-first)
+}
+
+func TestMicrophoneCloseUnblocksRead(t *testing.T) {
+	r := openSound(t, aMicrophone(t).ID)
+	ended := make(chan error)
+	go func() {
+		for {
+			if _, err := r.Read(); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrClosed) {
+		t.Errorf("read ended with %v", err)
+	}
+}
+
+func TestALSAMicrophones(t *testing.T) {
+	for id, want := range map[string]bool{
+		"default": true, ":0,0": true, ":1,6": true, "null": false, "pulse": false, "samplerate": false, "jack": false, "": false,
+	} {
+		if isALSAMicrophone(id) != want {
+			t.Errorf("%q: %v", id, !want)
+		}
+	}
+}
+
+func TestMicrophoneReasons(t *testing.T) {
+	d := Device{Name: "Mic", ID: ":0,0"}
+	for err, want := range map[error]string{
+		malgo.ErrBusy:         "another program uses it",
+		malgo.ErrAccessDenied: "group audio",
+		malgo.ErrNoDevice:     "unplugged",
+	} {
+		got := microphoneError("open", d, err)
+		if !errors.Is(got, err) || !strings.Contains(got.Error(), want) || !strings.Contains(got.Error(), `"Mic"`) {
+			t.Errorf("%v", got)
+		}
+	}
+}
