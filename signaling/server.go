@@ -39,13 +39,13 @@ type ServerConfig struct {
 // serves players, Connect connects a camera in the same process. They wait until
 // Run runs.
 type Server struct {
-	cfg    ServerConfig
-	log    *slog.Logger
-	events chan event
-	done   chan struct{} // closed when the hub has ended
-	wg     sync.WaitGroup
-	addrs  addresses
-	whep   whepSessions
+	cfg     ServerConfig
+	log     *slog.Logger
+	events  chan event
+	done    chan struct{} // closed when the hub has ended
+	wg      sync.WaitGroup
+	addrs   addresses
+	players players
 
 	mu       sync.Mutex
 	conns    map[Conn]struct{}
@@ -106,7 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 // Client.Dial.
 func (s *Server) Connect(context.Context) (Conn, error) {
 	client, server := pipe()
-	if !s.start(server, nil) {
+	if !s.start(server, func() {}) {
 		return nil, fmt.Errorf("signaling: the server has stopped: %w", ErrClosed)
 	}
 	return client, nil
@@ -148,26 +148,36 @@ func (s *Server) refuse(code string) {
 	s.refused[code]++
 }
 
-// start serves c in a goroutine that Run waits for. ended, if any, is called
-// after it; also when start returns false because the server is stopping.
+// start serves c in a goroutine, and calls ended when that has ended. False: the
+// server is stopping, and ended was called.
 func (s *Server) start(c queued, ended func()) bool {
-	if ended == nil {
-		ended = func() {}
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	forget := func() {
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+		ended()
 	}
+	ok := s.spawn(func() {
+		defer forget()
+		s.serve(c)
+	})
+	if !ok {
+		forget()
+	}
+	return ok
+}
+
+// spawn runs f in a goroutine that Run waits for; false if it is too late.
+func (s *Server) spawn(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
-		ended()
 		return false
 	}
-	s.conns[c] = struct{}{}
-	s.wg.Go(func() {
-		defer ended()
-		s.serve(c)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.conns, c)
-	})
+	s.wg.Go(f)
 	return true
 }
 

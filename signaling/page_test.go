@@ -1,0 +1,125 @@
+package signaling
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func getPage(h http.Handler, method, path string, header http.Header) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "/", nil)
+	r.URL.Path = path
+	if header != nil {
+		r.Header = header
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestPages(t *testing.T) {
+	h := Pages()
+	for _, c := range []struct {
+		path, kind string
+		status     int
+	}{
+		{"/", "text/html; charset=utf-8", 200},
+		{"/kitchen", "text/html; charset=utf-8", 200},
+		{"/favicon.ico", "image/svg+xml", 200},
+		{"/viewer/style.css", "text/css; charset=utf-8", 200},
+		{"/viewer/key.js", "text/javascript; charset=utf-8", 200},
+		{"/viewer/vendor/noble/LICENSE", "text/plain; charset=utf-8", 200},
+		{"/viewer/nothing.js", "text/html; charset=utf-8", 404},
+		{"/viewer/../page.go", "text/html; charset=utf-8", 404},
+		{"/viewer/vendor", "text/html; charset=utf-8", 404},
+		{"/viewer", "text/html; charset=utf-8", 404},
+		{"/.git", "text/html; charset=utf-8", 404},
+		{"/a b", "text/html; charset=utf-8", 404},
+		{"/a/b", "text/html; charset=utf-8", 404},
+		{"/whep", "text/html; charset=utf-8", 404},
+		{"/<script>", "text/html; charset=utf-8", 404},
+	} {
+		w := getPage(h, http.MethodGet, c.path, nil)
+		if w.Code != c.status || w.Header().Get("Content-Type") != c.kind {
+			t.Errorf("GET %s: %d %s, want %d %s", c.path, w.Code, w.Header().Get("Content-Type"), c.status, c.kind)
+		}
+		for name, value := range pageHeaders {
+			if w.Header().Get(name) != value {
+				t.Errorf("GET %s: %s is %q", c.path, name, w.Header().Get(name))
+			}
+		}
+		if strings.Contains(w.Body.String(), "<script>") {
+			t.Errorf("GET %s: the path comes back as HTML", c.path)
+		}
+		if c.status != 200 {
+			continue
+		}
+		etag := w.Header().Get("ETag")
+		if w := getPage(h, http.MethodGet, c.path, http.Header{"If-None-Match": {etag}}); etag == "" || w.Code != http.StatusNotModified || w.Body.Len() > 0 {
+			t.Errorf("GET %s again: %d", c.path, w.Code)
+		}
+		if w := getPage(h, http.MethodHead, c.path, nil); w.Code != 200 || w.Body.Len() > 0 {
+			t.Errorf("HEAD %s: %d", c.path, w.Code)
+		}
+	}
+	if w := getPage(h, http.MethodPost, "/kitchen", nil); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", w.Code)
+	}
+	if w := getPage(h, http.MethodGet, "/kitchen/", nil); w.Code != http.StatusPermanentRedirect || w.Header().Get("Location") != "/kitchen" {
+		t.Errorf("a slash too many: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+	if w := getPage(h, http.MethodGet, "//evil.example/", nil); w.Code != http.StatusNotFound {
+		t.Errorf("//evil.example/: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// What the pages refer to must be there, and must be what the policy allows.
+func TestPagesAreWhole(t *testing.T) {
+	h := Pages()
+	refs := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
+	imports := regexp.MustCompile(`(?m)(?:from|import) *\(?'(\.[^']*)'`)
+	seen := map[string]bool{}
+	var visit func(path, from string)
+	visit = func(path, from string) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		w := getPage(h, http.MethodGet, path, nil)
+		if w.Code != 200 {
+			t.Errorf("%s refers to %s: %d", from, path, w.Code)
+			return
+		}
+		body := w.Body.String()
+		switch kind := w.Header().Get("Content-Type"); {
+		case strings.HasPrefix(kind, "text/html"):
+			if strings.Contains(body, "<style") || strings.Contains(body, " style=") || regexp.MustCompile(`<script(>| [^>]*[^"]>)|\son\w+=`).MatchString(body) {
+				t.Errorf("%s has something inline that the policy forbids", path)
+			}
+			for _, m := range refs.FindAllStringSubmatch(body, -1) {
+				if strings.HasPrefix(m[1], "/viewer/") {
+					visit(m[1], path)
+				} else if strings.Contains(m[1], "//") && strings.Contains(m[0], "src") {
+					t.Errorf("%s loads %s from elsewhere", path, m[1])
+				}
+			}
+		case strings.HasPrefix(kind, "text/javascript"):
+			dir := path[:strings.LastIndex(path, "/")]
+			for _, m := range imports.FindAllStringSubmatch(body, -1) {
+				ref := dir
+				rel := m[1]
+				for strings.HasPrefix(rel, "../") {
+					rel, ref = rel[3:], ref[:strings.LastIndex(ref, "/")]
+				}
+				visit(ref+"/"+strings.TrimPrefix(rel, "./"), path)
+			}
+		}
+	}
+	visit("/", "the browser")
+	visit("/kitchen", "the browser")
+	if len(seen) < 5 {
+		t.Errorf("only %d files were found: the patterns of this test are out of date", len(seen))
+	}
+}

@@ -1,0 +1,172 @@
+package signaling
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// player is the viewer in a room that stands for a WHEP player, from its POST
+// to the session's end.
+type player struct {
+	room    string
+	session string
+	offer   string
+	bearer  bool // the player sent one
+	conn    Conn
+
+	offered chan struct{}   // closed when a camera has the offer
+	result  chan playResult // the one answer
+
+	mu     sync.Mutex
+	camera string // who has the offer
+}
+
+type playResult struct {
+	answer string
+	err    *whepError
+}
+
+// players finds the players of running sessions.
+type players struct {
+	mu sync.Mutex
+	m  map[string]*player
+}
+
+func (ps *players) get(session string) *player {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.m[session]
+}
+
+func (ps *players) put(p *player) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.m == nil {
+		ps.m = map[string]*player{}
+	}
+	ps.m[p.session] = p
+}
+
+func (ps *players) remove(p *player) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	delete(ps.m, p.session)
+}
+
+// newPlayer joins the room. ended is called when all is over.
+func (s *Server) newPlayer(room, token, offer string, ended func()) (*player, error) {
+	p := &player{
+		room: room, session: NewSession(), offer: offer, bearer: token != "",
+		offered: make(chan struct{}), result: make(chan playResult, 1),
+	}
+	if token != "" && !validID(token) {
+		token = NewSession() // as wrong as that one; an open room takes any
+	}
+	conn, err := s.Connect(context.Background())
+	if err != nil {
+		ended()
+		return nil, err
+	}
+	p.conn = conn
+	s.players.put(p)
+	over := func() {
+		s.players.remove(p)
+		ended()
+	}
+	ok := s.spawn(func() {
+		defer over()
+		p.run()
+	})
+	if !ok {
+		over()
+		conn.Close("", "")
+		return nil, ErrClosed
+	}
+	_ = conn.Send(Message{Type: TypeJoin, Version: Version, Role: RoleViewer, Room: room, Token: token, Bearer: true})
+	return p, nil
+}
+
+// run receives until the session's end.
+func (p *player) run() {
+	defer drain(p.conn)
+	defer p.conn.Close("", "")
+	fail := func(e *whepError) {
+		select {
+		case p.result <- playResult{err: e}:
+		default: // it has its answer
+		}
+	}
+	camera := ""
+	give := func(c Camera) {
+		if camera != "" {
+			return
+		}
+		camera = c.ID
+		p.mu.Lock()
+		p.camera = camera
+		p.mu.Unlock()
+		no := false
+		_ = p.conn.Send(Message{Type: TypeOffer, To: camera, Session: p.session, SDP: p.offer, Trickle: &no, Bearer: true})
+		close(p.offered)
+	}
+	for {
+		m, err := p.conn.Receive()
+		if err != nil {
+			fail(whepErrorOf(CodeClosing, "the connection to the camera was lost", false))
+			return
+		}
+		switch {
+		case m.Type == TypeWelcome && len(m.Cameras) > 0:
+			give(m.Cameras[0])
+		case m.Type == TypeCameraJoined:
+			give(*m.Camera)
+		case m.Type == TypeAnswer && m.Session == p.session:
+			select {
+			case p.result <- playResult{answer: m.SDP}:
+			default:
+			}
+		case m.Type == TypeBye && m.Session == p.session, m.Type == TypeError && m.Fatal:
+			fail(whepErrorOf(m.Code, m.Message, p.bearer))
+			return
+		case m.Type == TypeCameraLeft && m.Camera.ID == camera, m.Type == TypeError && m.Code == CodeNoSuchPeer:
+			fail(whepErrorOf(CodeFailed, "the camera has just gone", false))
+			return
+		}
+	}
+}
+
+// hangUp tells the camera that the player left, and ends the session.
+func (p *player) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.camera != "" {
+		_ = p.conn.Send(Message{Type: TypeBye, To: p.camera, Session: p.session, Code: CodeLeft})
+	}
+	p.conn.Close("", "")
+}
+
+// wait waits for a camera as long as patience, and for its answer as long as
+// timeout. Whoever gets no answer is hung up.
+func (p *player) wait(ctx context.Context, patience, timeout time.Duration) (string, *whepError) {
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	offered, refusal := p.offered, &whepError{status: http.StatusServiceUnavailable, text: "no camera is in this room just now", retry: true}
+	for {
+		select {
+		case r := <-p.result:
+			return r.answer, r.err
+		case <-offered:
+			offered = nil
+			t.Reset(timeout)
+			refusal = &whepError{status: http.StatusGatewayTimeout, text: "the camera did not answer in time", retry: true}
+		case <-ctx.Done():
+			p.hangUp()
+			return "", refusal
+		case <-t.C:
+			p.hangUp()
+			return "", refusal
+		}
+	}
+}
