@@ -182,19 +182,18 @@ func runCommand[T piece](ctx context.Context, c command, open func(io.Reader) (s
 	}
 	var (
 		l      = newLive[T](room)
-		s      stream[T]
-		opened = make(chan error, 1)
+		opened = make(chan opening, 1)
 		ended  = make(chan struct{})
 		stop   = make(chan struct{})
 	)
 	go func() {
 		defer close(ended)
-		var err error
-		s, err = open(p.out)
-		opened <- err
+		s, err := open(p.out)
 		if err != nil {
+			opened <- opening{err: err}
 			return
 		}
+		opened <- opening{format: s.format()}
 		err = pump(s, func() *live[T] { return l }, stop)
 		if err == ErrClosed { // it may write while it ends
 			_, _ = io.Copy(io.Discard, p.out)
@@ -206,26 +205,32 @@ func runCommand[T piece](ctx context.Context, c command, open func(io.Reader) (s
 		p.stop(ended)
 		logDropped(c.log, p.name, l.dropped.Load())
 	}
-	if err := awaitStart(ctx, p, opened); err != nil {
+	format, err := awaitStart(ctx, p, opened)
+	if err != nil {
 		l.Close()
 		return nil, Format{}, err
 	}
-	return l, s.format(), nil
+	return l, format, nil
 }
 
-// awaitStart waits for the outcome of reading a command's first bytes.
-func awaitStart(ctx context.Context, p *process, opened <-chan error) error {
+// opening is the outcome of reading a command's first bytes.
+type opening struct {
+	format Format
+	err    error
+}
+
+func awaitStart(ctx context.Context, p *process, opened <-chan opening) (Format, error) {
 	timer := time.NewTimer(execStart)
 	defer timer.Stop()
 	select {
-	case err := <-opened:
-		if err != nil {
-			return p.failed(err)
+	case o := <-opened:
+		if o.err != nil {
+			return Format{}, p.failed(o.err)
 		}
-		return nil
+		return o.format, nil
 	case <-ctx.Done():
-		return p.failed(context.Cause(ctx))
+		return Format{}, p.failed(context.Cause(ctx))
 	case <-timer.C:
-		return p.failed(fmt.Errorf("wrote nothing for %v", execStart))
+		return Format{}, p.failed(fmt.Errorf("wrote nothing for %v", execStart))
 	}
 }

@@ -33,7 +33,7 @@ func (s *fileVideo) Open(_ context.Context, want Format) (VideoReader, error) {
 	if err != nil {
 		return nil, err // names the path
 	}
-	dec, err := newVideoDecoder(f, want.or(s.want).FPS)
+	dec, err := newVideoDecoder(f, want.or(s.want).FPS, s.log.With("file", s.path))
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%s: %w", s.path, err)
@@ -65,7 +65,7 @@ type timedFrame struct {
 
 // newVideoDecoder looks at what the file holds; names often lie. fps is for
 // formats that do not say their own rate.
-func newVideoDecoder(f io.ReadSeeker, fps float64) (videoDecoder, error) {
+func newVideoDecoder(f io.ReadSeeker, fps float64, log *slog.Logger) (videoDecoder, error) {
 	var magic [12]byte
 	n, err := io.ReadFull(f, magic[:])
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
@@ -82,9 +82,9 @@ func newVideoDecoder(f io.ReadSeeker, fps float64) (videoDecoder, error) {
 	case has(0, y4mMagic):
 		return newY4MFile(f)
 	case has(0, ivfMagic):
-		return newIVFFile(f)
+		return newIVFFile(f, log)
 	case has(0, "\xff\xd8"):
-		return newMJPEGFile(f, fps)
+		return newMJPEGFile(f, fps, log), nil
 	}
 	return nil, fmt.Errorf("is not Y4M, MJPEG or IVF (begins with %q): convert it with ffmpeg -i FILE -pix_fmt yuv420p OUT.y4m, or let ffmpeg play it through exec:", magic[:n])
 }

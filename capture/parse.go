@@ -141,7 +141,9 @@ func checkFile(flag, path string) error {
 		return fmt.Errorf("%s file: %w", flag, err)
 	case fi.IsDir():
 		return fmt.Errorf("%s file:%s is a directory: name a file in it", flag, path)
-	case fi.Mode().IsRegular() && fi.Size() == 0:
+	case !fi.Mode().IsRegular():
+		return fmt.Errorf("%s file:%s is not a regular file: write %s 'exec:cat %s'", flag, path, flag, path)
+	case fi.Size() == 0:
 		return fmt.Errorf("%s file:%s is empty", flag, path)
 	}
 	return nil

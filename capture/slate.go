@@ -40,7 +40,7 @@ func (s *slate) frame(w, h int, caption, why string) *Frame {
 	for i, at := range s.dots {
 		// One breath in two seconds, the dots a fifth of it apart.
 		phase := 2 * math.Pi * (float64(s.beat)/10 - float64(i)/5)
-		luma := byte(70 + 60*math.Cos(phase))
+		luma := byte(75 + 50*math.Cos(phase))
 		for y := range 2 * s.radius {
 			if at.Y+y < 0 || at.Y+y >= f.Rect.Dy() || at.X < 0 || at.X+2*s.radius > f.Rect.Dx() {
 				continue

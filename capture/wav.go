@@ -234,26 +234,23 @@ func (s *audioStream) take(at time.Time) (*run, error) {
 func (s *audioStream) skip() error { return nil }
 
 // sampleClock stamps runs that arrive in bursts: evenly, as their samples
-// count, led slowly after the arrival, and anew when that is far off.
+// count, led after the runs that came with the least delay.
 type sampleClock struct{ next time.Time }
 
-const (
-	clockJump = 150 * time.Millisecond
-	clockLead = 128 // parts of the difference are corrected in a run
-)
+// clockJump is a pause in the stream; what comes after it is stamped anew.
+const clockJump = 150 * time.Millisecond
 
 // stamp is when a run's first sample was taken, given when the run had arrived
 // and how long it sounds. It rises strictly.
 func (c *sampleClock) stamp(arrived time.Time, length time.Duration) time.Time {
-	heard := arrived.Add(-length)
-	at := c.next
-	switch d := heard.Sub(c.next); {
-	case c.next.IsZero() || d > clockJump:
-		at = heard
-	case d < -clockJump: // it is ahead: go slow, not back
-		at = c.next.Add(-length / 2)
-	default:
-		at = c.next.Add(d / clockLead)
+	heard := arrived.Add(-length) // or earlier, if the run was delayed
+	at := heard
+	if d := heard.Sub(c.next); !c.next.IsZero() && d <= clockJump {
+		if d > 0 {
+			at = c.next.Add(d / 512)
+		} else { // no run is there before it was taken: follow soon, but never back
+			at = c.next.Add(max(d/8, -length/2))
+		}
 	}
 	c.next = at.Add(length)
 	return at
