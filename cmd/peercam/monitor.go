@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"crypto/subtle"
+	"fmt"
 	"image/jpeg"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/peercam/peercam/encode"
 	"github.com/peercam/peercam/peer"
@@ -40,58 +39,66 @@ func (m *monitor) bytes() uint64 {
 	return n
 }
 
-// writeMetrics writes Prometheus' text format.
+// writeMetrics writes how the camera does.
 func (m *monitor) writeMetrics(w io.Writer) {
 	l := m.ladder.Stats()
-	metrics.WriteGaugeUint64(w, "peercam_camera_open", flag(l.Open))
-	metrics.WriteGaugeFloat64(w, "peercam_camera_fps", l.FPS)
-	metrics.WriteCounterUint64(w, "peercam_frames_captured_total", l.Captured)
-	metrics.WriteCounterUint64(w, "peercam_frames_replaced_total", l.Dropped)
+	gauge(w, "peercam_camera_open", "", flag(l.Open))
+	gauge(w, "peercam_camera_fps", "", l.FPS)
+	counter(w, "peercam_frames_captured_total", "", l.Captured)
+	counter(w, "peercam_frames_replaced_total", "", l.Dropped)
 	for i, r := range l.Rungs {
 		label := `{rung="` + strconv.Itoa(i) + `"}`
-		metrics.WriteGaugeUint64(w, "peercam_rung_bitrate"+label, uint64(r.Bitrate)) //nolint:gosec // positive
-		metrics.WriteCounterUint64(w, "peercam_frames_encoded_total"+label, r.Encoded)
-		metrics.WriteCounterUint64(w, "peercam_key_frames_total"+label, r.KeyFrames)
-		metrics.WriteCounterUint64(w, "peercam_encoded_bytes_total"+label, r.Bytes)
-		metrics.WriteCounterFloat64(w, "peercam_encode_seconds_total"+label, r.Spent.Seconds())
+		gauge(w, "peercam_rung_bitrate", label, r.Bitrate)
+		counter(w, "peercam_frames_encoded_total", label, r.Encoded)
+		counter(w, "peercam_key_frames_total", label, r.KeyFrames)
+		counter(w, "peercam_encoded_bytes_total", label, r.Bytes)
+		counter(w, "peercam_encode_seconds_total", label, r.Spent.Seconds())
 	}
 	if m.voice != nil {
 		v := m.voice.Stats()
-		metrics.WriteGaugeUint64(w, "peercam_microphone_open", flag(v.Open))
-		metrics.WriteCounterUint64(w, "peercam_audio_packets_total", v.Packets)
-		metrics.WriteCounterUint64(w, "peercam_audio_bytes_total", v.Bytes)
+		gauge(w, "peercam_microphone_open", "", flag(v.Open))
+		counter(w, "peercam_audio_packets_total", "", v.Packets)
+		counter(w, "peercam_audio_bytes_total", "", v.Bytes)
 	}
 	sessions := m.pub.Stats()
-	metrics.WriteGaugeUint64(w, "peercam_viewers", uint64(len(sessions)))
+	gauge(w, "peercam_viewers", "", len(sessions))
 	for _, s := range sessions {
 		label := `{session="` + short(s.ID) + `"}`
-		metrics.WriteGaugeUint64(w, "peercam_session_connected"+label, flag(s.Connected))
-		metrics.WriteGaugeUint64(w, "peercam_session_estimate"+label, uint64(s.Estimate)) //nolint:gosec // positive
-		metrics.WriteGaugeFloat64(w, "peercam_session_round_trip_seconds"+label, s.RoundTrip.Seconds())
-		metrics.WriteGaugeFloat64(w, "peercam_session_loss"+label, s.Loss)
-		for name, n := range map[string]int64{
-			"packets": s.Packets, "bytes": s.Bytes, "resent": s.Resent, "frames": s.Frames, "frames_dropped": s.FramesDropped,
-		} {
-			metrics.WriteCounterUint64(w, "peercam_session_"+name+"_total"+label, uint64(n)) //nolint:gosec // counts
-		}
+		gauge(w, "peercam_session_connected", label, flag(s.Connected))
+		gauge(w, "peercam_session_estimate", label, s.Estimate)
+		gauge(w, "peercam_session_round_trip_seconds", label, s.RoundTrip.Seconds())
+		gauge(w, "peercam_session_loss", label, s.Loss)
+		counter(w, "peercam_session_packets_total", label, s.Packets)
+		counter(w, "peercam_session_bytes_total", label, s.Bytes)
+		counter(w, "peercam_session_resent_total", label, s.Resent)
+		counter(w, "peercam_session_frames_total", label, s.Frames)
+		counter(w, "peercam_session_frames_dropped_total", label, s.FramesDropped)
 	}
 }
 
-func flag(b bool) uint64 {
+func writeServerMetrics(w io.Writer, s signaling.Stats) {
+	gauge(w, "peercam_signaling_rooms", "", s.Rooms)
+	gauge(w, "peercam_signaling_cameras", "", s.Cameras)
+	gauge(w, "peercam_signaling_viewers", "", s.Viewers)
+	counter(w, "peercam_signaling_messages_total", "", s.Messages)
+	for code, n := range s.Refused {
+		counter(w, "peercam_signaling_refused_total", `{code="`+code+`"}`, n)
+	}
+}
+
+// gauge and counter write a line of Prometheus' text format each.
+func gauge(w io.Writer, name, labels string, value any)   { sample(w, "gauge", name, labels, value) }
+func counter(w io.Writer, name, labels string, value any) { sample(w, "counter", name, labels, value) }
+
+func sample(w io.Writer, kind, name, labels string, value any) {
+	fmt.Fprintf(w, "# TYPE %s %s\n%s%s %v\n", name, kind, name, labels, value)
+}
+
+func flag(b bool) int {
 	if b {
 		return 1
 	}
 	return 0
-}
-
-func writeServerMetrics(w io.Writer, s signaling.ServerStats) {
-	metrics.WriteGaugeUint64(w, "peercam_signaling_rooms", uint64(s.Rooms))               //nolint:gosec // counts
-	metrics.WriteGaugeUint64(w, "peercam_signaling_cameras", uint64(s.Cameras))           //nolint:gosec // counts
-	metrics.WriteGaugeUint64(w, "peercam_signaling_viewers", uint64(s.Viewers))           //nolint:gosec // counts
-	metrics.WriteCounterUint64(w, "peercam_signaling_messages_total", uint64(s.Messages)) //nolint:gosec // counts
-	for code, n := range s.Refused {
-		metrics.WriteCounterUint64(w, `peercam_signaling_refused_total{code="`+code+`"}`, uint64(n)) //nolint:gosec // counts
-	}
 }
 
 // snapshotTime is how long a snapshot waits for the camera to open.

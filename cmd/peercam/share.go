@@ -204,7 +204,7 @@ func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logg
 	if err != nil {
 		return nil, errors.Join(usageError{err}, closeSource(video))
 	}
-	return &sources{video: capture.Steady(video, capture.SteadyOptions{Log: log, Want: s.format()}), audio: audio}, nil
+	return &sources{video: capture.Steady(video, capture.SteadyOptions{Log: log}), audio: audio}, nil
 }
 
 func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (capture.AudioSource, error) {
