@@ -157,7 +157,7 @@ export class Camera {
     const peer = this.#firstPeer ?? new Peer();
     this.#firstPeer = undefined;
     const session = new Session({
-      peer, camera: this.#info, room: this.#room, key: this.#key, iceServers: this.#signaling.iceServers,
+      peer, camera: this.#info, room: this.#room, key: this.#key,
       send: (message) => this.#signaling.send(message),
       onControl: (message) => {
         if (message?.type === 'stats' && session === this.#current) this.report = message;
@@ -165,6 +165,7 @@ export class Camera {
       onChange: () => this.#changed(session),
     });
     this.#next = session;
+    session.start(this.#signaling.iceServers);
   }
 
   #changed(session) {

@@ -1,7 +1,6 @@
 /** The bar, the keys, and when they are to be seen. */
 import { Awake } from './awake.js';
-import { el } from './dom.js';
-import { icon } from './icons.js';
+import { el, icon } from './dom.js';
 import { snapshot } from './snapshot.js';
 
 /** The bar goes away after so long without a movement, milliseconds. */

@@ -1,11 +1,9 @@
 /** The page of all rooms that this browser was let into. */
-import { el } from './dom.js';
-import { icon } from './icons.js';
+import { el, icon } from './dom.js';
 import { isKey, Key } from './key.js';
 import { Room } from './room.js';
 import { forget, linkTo, remember, rooms } from './rooms.js';
-import { Tile } from './tile.js';
-import { Veil } from './veil.js';
+import { Tile, Veil } from './tile.js';
 import { words } from './words.js';
 
 /** A page that nobody looks at lets the cameras go after so long, milliseconds. */

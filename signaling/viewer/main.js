@@ -1,12 +1,9 @@
 /** The page of one room. */
-import { takePeer, takeSocket } from './early.js';
-import { Controls } from './controls.js';
 import { isKey, Key, keyInHash } from './key.js';
-import { Panel } from './panel.js';
-import { linkTo, remember, rooms } from './rooms.js';
+import { early } from './peer.js';
 import { Room } from './room.js';
 import { Stage } from './stage.js';
-import { Veil } from './veil.js';
+import { Veil } from './tile.js';
 import { words } from './words.js';
 
 const name = decodeURIComponent(location.pathname.slice(1));
@@ -27,28 +24,36 @@ function obstacle() {
 
 const stopped = obstacle();
 const room = stopped ? null : new Room({
-  name, key: keyText ? new Key(keyText) : null, socket: takeSocket(), peer: takePeer(), onChange: render,
+  name, key: keyText ? new Key(keyText) : null, ...early, onChange: render,
 });
 if (stopped) {
-  takeSocket()?.close();
-  takePeer()?.close();
+  early.socket?.close();
+  early.peer?.close();
 }
 
-const can = (action) => action !== 'remembered' || Boolean(rooms().find((r) => r.room === name && r.key));
+/** Controls and the like: what can wait until there is a picture. */
+let later = null;
+let isLoading = false;
+setTimeout(loadLater, 500);
+async function loadLater() {
+  if (isLoading) return;
+  isLoading = true;
+  const { Later } = await import('./later.js');
+  later = new Later({ stage, room: name, key: keyText, say });
+  render();
+}
+
+const can = (action) => action !== 'remembered' || Boolean(later?.rememberedLink);
 function act(action) {
   if (action === 'retry') room?.retry();
   else if (action === 'reload') location.reload();
-  else location.assign(linkTo(rooms().find((r) => r.room === name))); // only the hash differs: hashchange does the rest
+  else location.assign(later.rememberedLink); // only the hash differs: hashchange does the rest
 }
 
 const veil = new Veil({ act, can });
 const stage = new Stage(byId('stage'), { about, act, can, onFocus: render });
 byId('stage').append(veil.node);
-const panel = new Panel(byId('stats'), () => stage.focused);
-const controls = new Controls({ stage, panel, help: byId('help'), room: name, say });
-
 let announced = '';
-let remembered = 0;
 
 function render() {
   if (room) stage.update(room.cameras);
@@ -68,15 +73,8 @@ function render() {
   document.title = `${text ? `${text.title} · ` : ''}${name} – peercam`;
   const spoken = text ? `${text.title}. ${text.why}` : 'Live';
   if (spoken !== announced) say(announced = spoken);
-  controls.update();
-  if (view.state === 'live') keepInMind(focused);
-}
-
-/** At most once a minute: this browser was let in. */
-function keepInMind(tile) {
-  if (Date.now() - remembered < 60_000) return;
-  remembered = Date.now();
-  remember({ room: name, key: keyText, name: tile?.camera.name ?? '', seen: remembered });
+  if (view.state === 'live') loadLater();
+  later?.update(view);
 }
 
 function say(text) {

@@ -1,6 +1,7 @@
 /**
- * The browser's half of a connection before it knows to whom: it imports
- * nothing and needs no server, so that it can be made before anything else.
+ * The browser's half of a connection before it is known to whom. This module imports
+ * nothing, and on the page of a room it begins as soon as it is there, while the rest
+ * still loads: what takes longest comes first.
  */
 
 const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
@@ -24,7 +25,9 @@ export class Peer {
       else if (candidate) this.candidates.push(candidate);
     };
 
-    /** Resolves when the local description is set and candidates are being gathered. */
+    /** whether the local description is set */
+    this.isReady = false;
+    /** Resolves when it is, and candidates are being gathered. */
     this.offered = this.#offer();
     // whoever awaits `offered` hears of it; an unused peer must not be an unhandled rejection
     this.offered.catch(() => {});
@@ -33,6 +36,7 @@ export class Peer {
   async #offer(options) {
     const offer = await this.pc.createOffer(options);
     await this.pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp) });
+    this.isReady = true;
   }
 
   /**
@@ -67,3 +71,18 @@ function stereo(sdp) {
   const opus = /^a=rtpmap:(\d+) opus\/48000\/2\r$/m.exec(sdp)?.[1];
   return opus ? sdp.replace(new RegExp(`^(a=fmtp:${opus} (?!.*stereo=).*)\r$`, 'm'), '$1;stereo=1\r') : sdp;
 }
+
+/** @returns {WebSocket} a new socket to the server that this page came from */
+export function openSocket() {
+  const url = new URL('/ws', location.href);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return new WebSocket(url);
+}
+
+const isRoom = 'state' in document.documentElement.dataset;
+
+/** @type {{socket?: WebSocket, peer?: Peer}} what was begun; the page of a room takes it over */
+export const early = {
+  socket: isRoom && 'WebSocket' in window ? openSocket() : undefined,
+  peer: isRoom && 'RTCPeerConnection' in window ? new Peer() : undefined,
+};

@@ -1,6 +1,5 @@
 /** One peer connection with one camera: offer, proof, answer, candidates, media, end. */
-import { equal, isKey, newSessionId } from './key.js';
-import { fingerprint } from './sdp.js';
+import { equal, fingerprint, isKey, newSessionId } from './key.js';
 
 /**
  * @typedef {{id: string, nonce?: string, name?: string}} CameraInfo as in `welcome`
@@ -25,12 +24,11 @@ export class Session {
    * @param {CameraInfo} options.camera
    * @param {string} options.room
    * @param {import('./key.js').Key|null} options.key null in an open room
-   * @param {RTCIceServer[]} options.iceServers
    * @param {(message: object) => boolean} options.send
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
    * @param {() => void} options.onChange there is a stream, or media, or an end
    */
-  constructor({ peer, camera, room, key, iceServers, send, onControl, onChange }) {
+  constructor({ peer, camera, room, key, send, onControl, onChange }) {
     this.name = newSessionId();
     this.peer = peer;
     this.startedAt = performance.now();
@@ -65,7 +63,6 @@ export class Session {
         // not JSON: from a later version, perhaps
       }
     };
-    this.#start(iceServers);
   }
 
   get cameraId() {
@@ -77,9 +74,11 @@ export class Session {
     this.#camera = camera;
   }
 
-  async #start(iceServers) {
+  /** @param {RTCIceServer[]} iceServers */
+  async start(iceServers) {
     try {
-      await this.peer.offered;
+      // no turn of the event loop when there is nothing to wait for: the offer goes out before anything is drawn
+      if (!this.peer.isReady) await this.peer.offered;
       // The room is open, but the link says it is not: whoever answers does not hold the key.
       if (this.#key && !isKey(this.#camera.nonce ?? '')) return this.stop('proof', 'the camera holds no key');
       if (!this.#key && this.#camera.nonce) return this.stop('no-key', 'the camera has a key');
@@ -147,12 +146,17 @@ export class Session {
       if (!equal(String(proof ?? ''), expected)) return this.stop('proof', 'the answer is not proved');
     }
     const { pc, video, audio } = this.peer;
-    await pc.setRemoteDescription({ type: 'answer', sdp });
+    const applied = pc.setRemoteDescription({ type: 'answer', sdp });
+    if (!this.stream) {
+      // One stream for both, so that the browser plays them in step; shown at once,
+      // so that the page gets ready to play while the connection is made.
+      this.stream = new MediaStream([video, audio].map((t) => t.receiver.track));
+      this.onChange();
+    }
+    await applied;
     for (const candidate of this.#queued.splice(0)) pc.addIceCandidate(candidate).catch(() => {});
-    if (this.stream) return; // a restart
     this.hasAudio = audio.currentDirection === 'recvonly';
-    // One stream for both, so that the browser plays them in step.
-    this.stream = new MediaStream([video, audio].filter((t) => t.currentDirection === 'recvonly').map((t) => t.receiver.track));
+    if (!this.hasAudio) this.stream.removeTrack(audio.receiver.track);
     this.onChange();
   }
 

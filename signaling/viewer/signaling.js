@@ -2,8 +2,8 @@
  * The socket to the server, for as long as the page wants it: joins, joins again
  * after a loss, finds out whether it still lives after a sleep.
  */
+import { openSocket } from './peer.js';
 import { backoff, crowdedDelay, meaning } from './policy.js';
-import { openSocket } from './socket.js';
 
 /** A socket that is not joined after so long is given up, milliseconds. */
 const JOIN_TIMEOUT = 8000;

@@ -1,8 +1,8 @@
 /** The picture of one camera: the video, its last frame while there is no newer one, and what there is to say. */
-import { el } from './dom.js';
-import { icon } from './icons.js';
-import { Veil } from './veil.js';
+import { el, icon } from './dom.js';
 import { words } from './words.js';
+
+const ACTIONS = { retry: 'Try again', reload: 'Load again', remembered: 'Use the key this browser remembers' };
 
 export class Tile {
   #stream = null;
@@ -82,5 +82,39 @@ export class Tile {
   remove() {
     this.video.srcObject = null;
     this.node.remove();
+  }
+}
+
+/** What lies over a picture, or in its place, while there is something to say. */
+export class Veil {
+  #shown = '';
+  #act;
+
+  /** @param {{act: (action: string) => void, can?: (action: string) => boolean}} options */
+  constructor({ act, can = () => true }) {
+    this.#act = act;
+    this.can = can;
+    this.node = el('div', { class: 'veil', hidden: true });
+  }
+
+  /** @param {import('./words.js').Words|null} words null takes it away */
+  show(words) {
+    const offered = words?.action && this.can(words.action) ? words.action : '';
+    const key = JSON.stringify({ ...words, offered, none: !words });
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.node.hidden = !words;
+    if (!words) return;
+    const { title, why, then, busy } = words;
+    const focused = this.node.contains(document.activeElement);
+    this.node.replaceChildren(
+      el('div', { class: busy ? 'lens busy' : 'lens' }, icon(words.icon)),
+      el('h2', { textContent: title }),
+      ...[why, then].filter(Boolean).map((text, i) => el('p', { textContent: text, class: i ? 'then' : 'why' })),
+    );
+    if (!offered) return;
+    const button = el('button', { class: 'button', type: 'button', textContent: ACTIONS[offered], onclick: () => this.#act(offered) });
+    this.node.append(button);
+    if (focused) button.focus();
   }
 }

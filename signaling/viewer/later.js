@@ -1,0 +1,36 @@
+/** What the page has beside the picture: controls, keys, statistics, the memory of rooms. */
+import { Controls } from './controls.js';
+import { Panel } from './panel.js';
+import { linkTo, remember, rooms } from './rooms.js';
+
+export class Later {
+  #stage;
+  #room;
+  #key;
+  #controls;
+  #remembered = 0;
+
+  /** @param {{stage: import('./stage.js').Stage, room: string, key: string, say: (text: string) => void}} options */
+  constructor({ stage, room, key, say }) {
+    this.#stage = stage;
+    this.#room = room;
+    this.#key = key;
+    const panel = new Panel(document.getElementById('stats'), () => stage.focused);
+    this.#controls = new Controls({ stage, panel, help: document.getElementById('help'), room, say });
+  }
+
+  /** @returns {string} the link by which this browser was let into the room before, '' when there is none with a key */
+  get rememberedLink() {
+    const entry = rooms().find((r) => r.room === this.#room && r.key);
+    return entry ? linkTo(entry) : '';
+  }
+
+  /** @param {import('./policy.js').View} view */
+  update(view) {
+    this.#controls.update();
+    // at most once a minute: this browser was let in
+    if (view.state !== 'live' || Date.now() - this.#remembered < 60_000) return;
+    this.#remembered = Date.now();
+    remember({ room: this.#room, key: this.#key, name: this.#stage.focused?.camera.name ?? '', seen: this.#remembered });
+  }
+}
