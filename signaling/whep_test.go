@@ -217,7 +217,9 @@ func TestWHEPWaitsForTheCamera(t *testing.T) {
 
 func TestWHEPEndsWithTheCamera(t *testing.T) {
 	for name, end := range map[string]func(c Conn, offer Message){
-		"bye":  func(c Conn, m Message) { _ = c.Send(Message{Type: TypeBye, To: m.From, Session: m.Session, Code: CodeFailed}) },
+		"bye": func(c Conn, m Message) {
+			_ = c.Send(Message{Type: TypeBye, To: m.From, Session: m.Session, Code: CodeFailed})
+		},
 		"gone": func(c Conn, _ Message) { c.Close("", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
