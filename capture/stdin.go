@@ -60,7 +60,7 @@ func newDrain[T piece](in io.Reader, log *slog.Logger, open func(io.Reader) (str
 		defer close(d.ended)
 		s, err := open(in)
 		if err == io.EOF {
-			err = fmt.Errorf("is empty: %w", io.EOF)
+			err = fmt.Errorf("ended before anything came: %w", io.EOF)
 		}
 		if err == nil {
 			d.mu.Lock()

@@ -337,9 +337,9 @@ func brief(err error) string {
 	return clean(err.Error())
 }
 
-var directories = regexp.MustCompile(`(?:/[^/\s:]+)+/([^/\s:]+)`)
+var directories = regexp.MustCompile(`(^|[\s"'=(])(?:/[^/\s:"']+)+/([^/\s:"']+)`)
 
 // clean takes users, passwords and directories out of a message.
 func clean(s string) string {
-	return directories.ReplaceAllString(userInfo.ReplaceAllString(s, "://***@"), "$1")
+	return directories.ReplaceAllString(userInfo.ReplaceAllString(s, "://***@"), "$1$2")
 }
