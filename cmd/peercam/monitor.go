@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"image/jpeg"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,8 +17,6 @@ import (
 	"github.com/peercam/peercam/peer"
 	"github.com/peercam/peercam/signaling"
 )
-
-const metricsType = "text/plain; version=0.0.4; charset=utf-8"
 
 // monitor tells how the camera does: status line, metrics, snapshots.
 type monitor struct {
@@ -39,59 +39,84 @@ func (m *monitor) bytes() uint64 {
 	return n
 }
 
-// writeMetrics writes how the camera does.
-func (m *monitor) writeMetrics(w io.Writer) {
+// report adds how the camera does.
+func (m *monitor) report(e *exposition) {
 	l := m.ladder.Stats()
-	gauge(w, "peercam_camera_open", "", flag(l.Open))
-	gauge(w, "peercam_camera_fps", "", l.FPS)
-	counter(w, "peercam_frames_captured_total", "", l.Captured)
-	counter(w, "peercam_frames_replaced_total", "", l.Dropped)
+	e.gauge("peercam_camera_open", "", flag(l.Open))
+	e.gauge("peercam_camera_fps", "", l.FPS)
+	e.counter("peercam_frames_captured_total", "", l.Captured)
+	e.counter("peercam_frames_replaced_total", "", l.Dropped)
 	for i, r := range l.Rungs {
 		label := `{rung="` + strconv.Itoa(i) + `"}`
-		gauge(w, "peercam_rung_bitrate", label, r.Bitrate)
-		counter(w, "peercam_frames_encoded_total", label, r.Encoded)
-		counter(w, "peercam_key_frames_total", label, r.KeyFrames)
-		counter(w, "peercam_encoded_bytes_total", label, r.Bytes)
-		counter(w, "peercam_encode_seconds_total", label, r.Spent.Seconds())
+		e.gauge("peercam_rung_bitrate", label, r.Bitrate)
+		e.counter("peercam_frames_encoded_total", label, r.Encoded)
+		e.counter("peercam_key_frames_total", label, r.KeyFrames)
+		e.counter("peercam_encoded_bytes_total", label, r.Bytes)
+		e.counter("peercam_encode_seconds_total", label, r.Spent.Seconds())
 	}
 	if m.voice != nil {
 		v := m.voice.Stats()
-		gauge(w, "peercam_microphone_open", "", flag(v.Open))
-		counter(w, "peercam_audio_packets_total", "", v.Packets)
-		counter(w, "peercam_audio_bytes_total", "", v.Bytes)
+		e.gauge("peercam_microphone_open", "", flag(v.Open))
+		e.counter("peercam_audio_packets_total", "", v.Packets)
+		e.counter("peercam_audio_bytes_total", "", v.Bytes)
 	}
 	sessions := m.pub.Stats()
-	gauge(w, "peercam_viewers", "", len(sessions))
+	e.gauge("peercam_viewers", "", len(sessions))
 	for _, s := range sessions {
 		label := `{session="` + short(s.ID) + `"}`
-		gauge(w, "peercam_session_connected", label, flag(s.Connected))
-		gauge(w, "peercam_session_estimate", label, s.Estimate)
-		gauge(w, "peercam_session_round_trip_seconds", label, s.RoundTrip.Seconds())
-		gauge(w, "peercam_session_loss", label, s.Loss)
-		counter(w, "peercam_session_packets_total", label, s.Packets)
-		counter(w, "peercam_session_bytes_total", label, s.Bytes)
-		counter(w, "peercam_session_resent_total", label, s.Resent)
-		counter(w, "peercam_session_frames_total", label, s.Frames)
-		counter(w, "peercam_session_frames_dropped_total", label, s.FramesDropped)
+		e.gauge("peercam_session_connected", label, flag(s.Connected))
+		e.gauge("peercam_session_estimate", label, s.Estimate)
+		e.gauge("peercam_session_round_trip_seconds", label, s.RoundTrip.Seconds())
+		e.gauge("peercam_session_loss", label, s.Loss)
+		e.counter("peercam_session_packets_total", label, s.Packets)
+		e.counter("peercam_session_bytes_total", label, s.Bytes)
+		e.counter("peercam_session_resent_total", label, s.Resent)
+		e.counter("peercam_session_frames_total", label, s.Frames)
+		e.counter("peercam_session_frames_dropped_total", label, s.FramesDropped)
 	}
 }
 
-func writeServerMetrics(w io.Writer, s signaling.Stats) {
-	gauge(w, "peercam_signaling_rooms", "", s.Rooms)
-	gauge(w, "peercam_signaling_cameras", "", s.Cameras)
-	gauge(w, "peercam_signaling_viewers", "", s.Viewers)
-	counter(w, "peercam_signaling_messages_total", "", s.Messages)
-	for code, n := range s.Refused {
-		counter(w, "peercam_signaling_refused_total", `{code="`+code+`"}`, n)
+// reportServer adds how a signaling server does.
+func reportServer(e *exposition, s signaling.Stats) {
+	e.gauge("peercam_signaling_rooms", "", s.Rooms)
+	e.gauge("peercam_signaling_cameras", "", s.Cameras)
+	e.gauge("peercam_signaling_viewers", "", s.Viewers)
+	e.counter("peercam_signaling_messages_total", "", s.Messages)
+	for _, code := range slices.Sorted(maps.Keys(s.Refused)) {
+		e.counter("peercam_signaling_refused_total", `{code="`+code+`"}`, s.Refused[code])
 	}
 }
 
-// gauge and counter write a line of Prometheus' text format each.
-func gauge(w io.Writer, name, labels string, value any)   { sample(w, "gauge", name, labels, value) }
-func counter(w io.Writer, name, labels string, value any) { sample(w, "counter", name, labels, value) }
+// exposition is metrics in Prometheus' text format, where all samples of a
+// metric stand below its one TYPE line.
+type exposition struct {
+	names   []string // as they came
+	samples map[string]string
+}
 
-func sample(w io.Writer, kind, name, labels string, value any) {
-	fmt.Fprintf(w, "# TYPE %s %s\n%s%s %v\n", name, kind, name, labels, value)
+func (e *exposition) gauge(name, labels string, value any)   { e.add("gauge", name, labels, value) }
+func (e *exposition) counter(name, labels string, value any) { e.add("counter", name, labels, value) }
+
+func (e *exposition) add(kind, name, labels string, value any) {
+	if e.samples[name] == "" {
+		e.names = append(e.names, name)
+		e.samples[name] = "# TYPE " + name + " " + kind + "\n"
+	}
+	e.samples[name] += fmt.Sprintf("%s%s %v\n", name, labels, value)
+}
+
+// metrics answers GET /metrics with what the reports add.
+func metrics(reports ...func(*exposition)) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		e := exposition{samples: map[string]string{}}
+		for _, report := range reports {
+			report(&e)
+		}
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		for _, name := range e.names {
+			_, _ = io.WriteString(w, e.samples[name]) // a scraper that left needs no answer
+		}
+	}
 }
 
 func flag(b bool) int {

@@ -81,11 +81,7 @@ func (r *route) run(ctx context.Context, watch *monitor) error {
 	mux.Handle("/whep/", r.server.WHEP())
 	mux.Handle("/", signaling.Pages())
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", metricsType)
-		writeServerMetrics(w, r.server.Stats())
-		watch.writeMetrics(w)
-	})
+	mux.HandleFunc("GET /metrics", metrics(watch.report, func(e *exposition) { reportServer(e, r.server.Stats()) }))
 	mux.HandleFunc("GET /snapshot/{file}", watch.snapshot)
 	return serveHTTP(ctx, r.listener, mux, r.server, r.log)
 }

@@ -39,10 +39,7 @@ func (s *serveCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	mux.Handle("/whep/", server.WHEP())
 	mux.Handle("/", signaling.Pages())
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", metricsType)
-		writeServerMetrics(w, server.Stats())
-	})
+	mux.HandleFunc("GET /metrics", metrics(func(e *exposition) { reportServer(e, server.Stats()) }))
 	mux.HandleFunc("GET /snapshot/{file}", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "this server only routes; snapshots come from the camera's own server (peercam share)", http.StatusNotFound)
 	})
