@@ -23,6 +23,11 @@ func (c mediaClock) ntp(t time.Time) uint64 {
 	return s<<32 | uint64(wall.Nanosecond())<<32/uint64(time.Second)
 }
 
+// unixMilli is t in ms since 1970, by the same clock.
+func (c mediaClock) unixMilli(t time.Time) float64 {
+	return float64(c.epoch.Round(0).Add(t.Sub(c.epoch)).UnixNano()) / 1e6
+}
+
 // compactNTP is the middle 32 bits, as receiver reports echo them.
 func compactNTP(ntp uint64) uint32 { return uint32(ntp >> 16) } //nolint:gosec // cut on purpose
 

@@ -16,7 +16,13 @@ const maxRequest = 4096
 
 // controlMessage is what travels on the channel. Stats are sent once a second.
 type controlMessage struct {
-	Type string `json:"type"` // hello, bye in; stats, bye out
+	Type string `json:"type"` // hello, clock, bye in; stats, clock, bye out
+
+	// clock: SentAt comes back as it was, with Camera, this machine's time in Unix
+	// ms. From the round trip a viewer learns how the two clocks differ, and from
+	// that and a frame's capture time how old the picture is.
+	SentAt *float64 `json:"sentAt,omitempty"`
+	Camera float64  `json:"camera,omitempty"`
 
 	// stats
 	Viewers     int     `json:"viewers,omitempty"`
@@ -28,6 +34,10 @@ type controlMessage struct {
 	Dropped     int64   `json:"dropped,omitempty"` // frames not sent
 	RoundTripMS float64 `json:"roundTripMs,omitempty"`
 	Loss        float64 `json:"loss,omitempty"` // 0 to 1
+	// RTPTimestamp is of a frame sent lately and Captured when it was taken, Unix
+	// ms: with the stream's 90 kHz that dates every frame.
+	RTPTimestamp uint32  `json:"rtpTimestamp,omitempty"`
+	Captured     float64 `json:"captured,omitempty"`
 
 	// bye
 	Code    string `json:"code,omitempty"`
@@ -46,8 +56,12 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 		if !m.IsString || len(m.Data) > maxRequest || json.Unmarshal(m.Data, &c) != nil {
 			return // a viewer that talks nonsense is still a viewer
 		}
-		if c.Type == "bye" {
+		switch c.Type {
+		case "bye":
 			s.end("left", "the viewer went away")
+		case "clock":
+			now := s.p.clock.unixMilli(time.Now())
+			s.post(func() { s.say(controlMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
 		}
 	})
 }
@@ -60,6 +74,7 @@ func (s *Session) sendStats() {
 		Type: "stats", Viewers: s.p.Viewers(), Estimate: s.estimator.Target(), Target: s.p.VideoRate(),
 		Sent: s.counters.Packets.Load(), Resent: s.counters.Resent.Load(), Dropped: s.counters.FramesDropped.Load(),
 		RoundTripMS: float64(s.rtt) / float64(time.Millisecond), Loss: s.estimator.Loss(),
+		RTPTimestamp: s.video.last.timestamp, Captured: s.p.clock.unixMilli(s.video.last.time),
 	})
 }
 

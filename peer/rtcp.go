@@ -16,14 +16,6 @@ type feedback struct {
 	nacks     []rtcp.NackPair
 	keyFrame  bool
 	report    *rtcp.ReceptionReport
-	reference *reference // the viewer asks for its own round trip time
-}
-
-// reference is a receiver reference time of RFC 3611, section 4.4.
-type reference struct {
-	ssrc uint32
-	ntp  uint32 // compact
-	at   time.Time
 }
 
 const (
@@ -33,7 +25,7 @@ const (
 
 // parseRTCP walks a compound packet from a viewer and hands each thing it says
 // to post. Malformed packets end the walk: what came before them counts.
-func parseRTCP(b []byte, ssrc uint32, now time.Time, post func(feedback)) {
+func parseRTCP(b []byte, ssrc uint32, post func(feedback)) {
 	for len(b) >= 8 {
 		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
 		if b[0]>>6 != 2 || size > len(b) || size < 8 {
@@ -65,12 +57,6 @@ func parseRTCP(b []byte, ssrc uint32, now time.Time, post func(feedback)) {
 				postReports(p.Reports, ssrc, post)
 			case *rtcp.SenderReport:
 				postReports(p.Reports, ssrc, post)
-			case *rtcp.ExtendedReport:
-				for _, r := range p.Reports {
-					if r, ok := r.(*rtcp.ReceiverReferenceTimeReportBlock); ok {
-						post(feedback{reference: &reference{ssrc: p.SenderSSRC, ntp: compactNTP(r.NTPTimestamp), at: now}})
-					}
-				}
 			}
 		}
 	}
@@ -94,7 +80,7 @@ func (s *Session) readRTCP(sender *webrtc.RTPSender, t *track) {
 		if err != nil {
 			return
 		}
-		parseRTCP(b[:n], t.header.SSRC, time.Now(), func(f feedback) {
+		parseRTCP(b[:n], t.header.SSRC, func(f feedback) {
 			f.video = video
 			select {
 			case s.feedback <- f:
@@ -125,14 +111,6 @@ func (s *Session) sendReports(now time.Time) {
 		}, &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
 			Source: t.header.SSRC, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: s.p.cname}},
 		}}})
-	}
-	if r := s.reference; r != nil && len(packets) > 0 {
-		packets = append(packets, &rtcp.ExtendedReport{SenderSSRC: s.video.header.SSRC, Reports: []rtcp.ReportBlock{
-			&rtcp.DLRRReportBlock{Reports: []rtcp.DLRRReport{{
-				SSRC: r.ssrc, LastRR: r.ntp, DLRR: uint32(int64(now.Sub(r.at)) * 65536 / int64(time.Second)), //nolint:gosec // small
-			}}},
-		}})
-		s.reference = nil
 	}
 	if len(packets) > 0 {
 		_ = s.pc.WriteRTCP(packets) // the next one tells the same

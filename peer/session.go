@@ -81,7 +81,6 @@ type Session struct {
 	transport          *transport
 	estimator          *Estimator
 	rtt                time.Duration
-	reference          *reference
 	control            *webrtc.DataChannel
 }
 
@@ -339,8 +338,6 @@ func (s *Session) handle(f feedback) {
 	case f.keyFrame:
 		s.counters.KeyFramesAsked.Add(1)
 		s.p.requestKeyFrame(now)
-	case f.reference != nil:
-		s.reference = f.reference
 	case f.report != nil:
 		if rtt, ok := roundTrip(s.p.clock.ntp(now), f.report.LastSenderReport, f.report.Delay); ok {
 			s.rtt = rtt

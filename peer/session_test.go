@@ -137,6 +137,22 @@ func TestStatisticsAndByeOnTheDataChannel(t *testing.T) {
 	if m.Type != "stats" || m.Viewers != 1 || m.Estimate <= 0 || m.Target <= 0 {
 		t.Errorf("statistics: %+v", m)
 	}
+	if m.RTPTimestamp == 0 || m.Captured < float64(time.Now().Add(-time.Minute).UnixMilli()) {
+		t.Errorf("a frame is dated %d at %f", m.RTPTimestamp, m.Captured)
+	}
+	before := float64(time.Now().UnixMilli())
+	if err := v.control.SendText(`{"type":"clock","sentAt":12.5}`); err != nil {
+		t.Fatal(err)
+	}
+	var clock controlMessage
+	for clock.Type != "clock" {
+		if err := json.Unmarshal([]byte(next(t, v.said, "clock")), &clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if *clock.SentAt != 12.5 || clock.Camera < before || clock.Camera > float64(time.Now().UnixMilli()+1) {
+		t.Errorf("clock: %+v", clock)
+	}
 	for _, nonsense := range []string{"", "{", `{"type":7}`, strings.Repeat("x", 20_000)} {
 		if err := v.control.SendText(nonsense); err != nil {
 			t.Fatal(err)

@@ -138,7 +138,7 @@ func FuzzRTCP(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n := 0
-		parseRTCP(b, 1, time.Now(), func(feedback) { n++ })
+		parseRTCP(b, 1, func(feedback) { n++ })
 		if n > len(b) {
 			t.Fatalf("%d things said in %d bytes", n, len(b))
 		}
