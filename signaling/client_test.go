@@ -221,6 +221,9 @@ func TestClientIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = owner.Send(cameraJoin("owner"))
+		if m, err := owner.Receive(); err != nil || m.Type != TypeWelcome {
+			t.Fatal(err, show(m))
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		log := new(bytes.Buffer)

@@ -97,6 +97,7 @@ func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
 	}
 	p.send(welcome)
 	if p.role == RoleCamera {
+		r.doubt(p.name)
 		r.cameras = append(r.cameras, p)
 		r.tellViewers(TypeCameraJoined, p.camera())
 	}
@@ -111,6 +112,17 @@ func (r *room) claim(p *peer) {
 		if !r.admits(v) {
 			v.end(r.refusal(v))
 			delete(r.peers, id)
+		}
+	}
+}
+
+// doubt asks the cameras of that name whether they still live. A camera whose
+// network changed comes back before its old socket is known to be dead, and
+// viewers should not offer to a ghost for longer than they must.
+func (r *room) doubt(name string) {
+	for _, c := range r.cameras {
+		if ws, ok := c.conn.(interface{ probe() }); ok && c.name == name {
+			ws.probe()
 		}
 	}
 }

@@ -212,35 +212,51 @@ func (s *Server) serve(c queued) {
 	}
 	defer s.log.Debug("peer left", "room", p.room, "peer", p.id)
 	defer s.post(event{what: eventLeave, peer: p})
-	allow := allowance(c, p.role)
-	for faults := 0; ; {
+	v := &visit{conn: c, peer: p, allow: allowance(c, p.role)}
+	for {
 		m, err := c.Receive()
-		bad, more := goOn(err)
-		if err != nil && !more {
-			s.log.Debug("connection ended", "room", p.room, "peer", p.id, "err", err)
-			return
+		if err != nil {
+			if _, more := goOn(err); !more {
+				s.log.Debug("connection ended", "room", p.room, "peer", p.id, "err", err)
+				return
+			}
 		}
-		s.messages.Add(1)
-		if bad == nil {
-			bad = m.check(p.role)
-		}
-		switch {
-		case !allow():
-			s.end(c, errorf(CodeRateLimited, "too many messages: a viewer may send %d a second over a burst of %d, a camera ten times as many", viewerRate, viewerBurst))
+		if !s.take(v, &m, err) {
 			drain(c)
 			return
-		case bad == nil:
-			s.post(event{what: eventMessage, peer: p, msg: m})
-		case bad.Code == CodeTooLarge || faults == maxFaults-1:
-			s.end(c, bad)
-			drain(c)
-			return
-		default:
-			faults++
-			s.refuse(bad.Code)
-			p.send(bad.message(false))
 		}
 	}
+}
+
+// visit is what serve remembers of a peer.
+type visit struct {
+	conn   Conn
+	peer   *peer
+	allow  func() bool // whether it may send one more message now
+	faults int
+}
+
+// take judges one message and passes it on; false ends the visit.
+func (s *Server) take(v *visit, m *Message, err error) bool {
+	s.messages.Add(1)
+	bad, _ := goOn(err)
+	if bad == nil {
+		bad = m.check(v.peer.role)
+	}
+	switch {
+	case !v.allow():
+		s.end(v.conn, errorf(CodeRateLimited, "too many messages: a viewer may send %d a second over a burst of %d, a camera ten times as many", viewerRate, viewerBurst))
+		return false
+	case bad == nil:
+		return s.post(event{what: eventMessage, peer: v.peer, msg: *m})
+	case bad.Code == CodeTooLarge || v.faults == maxFaults-1:
+		s.end(v.conn, bad)
+		return false
+	}
+	v.faults++
+	s.refuse(bad.Code)
+	v.peer.send(bad.message(false))
+	return true
 }
 
 // end refuses a connection for good.

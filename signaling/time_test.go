@@ -132,6 +132,44 @@ func TestSilentSocketIsDropped(t *testing.T) {
 	})
 }
 
+// A camera whose network changed is back before its old socket is known to be
+// dead: the ghost goes soon, and one that lives and has the same name stays.
+func TestGhostOfACameraGoesSoon(t *testing.T) {
+	bubble(t, func(s *Server, dial func() *websocket.Conn) {
+		join := func(alive bool) *websocket.Conn {
+			ws := dial()
+			if !alive {
+				ws.SetPingHandler(func(string) error { return nil })
+			}
+			_ = ws.WriteJSON(cameraJoin("FaceTime HD Camera"))
+			go func() {
+				for {
+					if _, _, err := ws.ReadMessage(); err != nil {
+						return
+					}
+				}
+			}()
+			synctest.Wait()
+			return ws
+		}
+		join(true)
+		join(false)
+		if n := s.Stats().Cameras; n != 2 {
+			t.Errorf("%d cameras", n)
+		}
+		join(true)
+		time.Sleep(probeFor + time.Second)
+		synctest.Wait()
+		if n := s.Stats().Cameras; n != 2 {
+			t.Errorf("%d cameras live, of three of which one is a ghost", n)
+		}
+		time.Sleep(time.Hour)
+		if n := s.Stats().Cameras; n != 2 {
+			t.Errorf("%d cameras live an hour later", n)
+		}
+	})
+}
+
 // A laptop that sleeps and wakes in another network: nothing says that the
 // connection is gone, and the client finds out by itself.
 func TestClientNoticesADeadServer(t *testing.T) {

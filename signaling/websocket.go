@@ -17,6 +17,7 @@ const (
 	maxMessage = 64 << 10         // bytes
 	pingEvery  = 20 * time.Second // the server's pings
 	silence    = 45 * time.Second // after which the other end counts as gone
+	probeFor   = 5 * time.Second  // the same, for one that is suspected to be
 	writeWait  = 10 * time.Second // for one message to go out
 	// lingerFor is how long a closed connection may take to say its last words
 	// and hear the other's.
@@ -29,6 +30,7 @@ type wsConn struct {
 	ws      *websocket.Conn
 	out     *queue
 	pings   bool
+	ask     chan struct{} // holds one token when a ping is due now
 	written chan struct{} // closed when the writer has ended
 
 	mu       sync.Mutex
@@ -37,7 +39,7 @@ type wsConn struct {
 
 // newWSConn starts the writer. The one of the two ends that pings is the server.
 func newWSConn(ws *websocket.Conn, pings bool, max limits) *wsConn {
-	c := &wsConn{ws: ws, out: newQueue(max), pings: pings, written: make(chan struct{})}
+	c := &wsConn{ws: ws, out: newQueue(max), pings: pings, ask: make(chan struct{}, 1), written: make(chan struct{})}
 	c.heard()
 	ws.SetPongHandler(func(string) error { c.heard(); return nil })
 	ws.SetPingHandler(func(data string) error {
@@ -76,6 +78,20 @@ func (c *wsConn) heard() {
 	}
 }
 
+// probe pings the other end, which then has probeFor to say something.
+func (c *wsConn) probe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.deadline.IsZero() {
+		return
+	}
+	_ = c.ws.SetReadDeadline(time.Now().Add(probeFor))
+	select {
+	case c.ask <- struct{}{}:
+	default:
+	}
+}
+
 func (c *wsConn) closing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,25 +108,32 @@ func (c *wsConn) writeBy() time.Time {
 }
 
 func (c *wsConn) Receive() (Message, error) {
+	kind, data, err := c.read()
+	switch {
+	case err != nil:
+		return Message{}, c.end(err)
+	case len(data) > maxMessage:
+		return Message{}, errorf(CodeTooLarge, "a message of more than %d bytes", maxMessage)
+	case kind != websocket.TextMessage:
+		return Message{}, errorf(CodeBadMessage, "a binary frame: messages are text frames with JSON")
+	}
+	return decode(data)
+}
+
+// read returns the next frame, one byte over the limit at most. It is here that
+// sockets spend their lives: no Message is in its frame, to keep stacks small.
+func (c *wsConn) read() (kind int, data []byte, err error) {
 	for {
 		kind, r, err := c.ws.NextReader()
 		if err != nil {
-			return Message{}, c.end(err)
+			return 0, nil, err
 		}
 		c.heard()
 		data, err := io.ReadAll(io.LimitReader(r, maxMessage+1))
-		switch {
-		case err != nil:
-			return Message{}, c.end(err)
-		case c.closing():
-			// Read on until the other end closes: a socket closed with unread
-			// bytes in it is reset, and our last words may be lost with that.
-		case len(data) > maxMessage:
-			return Message{}, errorf(CodeTooLarge, "a message of more than %d bytes", maxMessage)
-		case kind != websocket.TextMessage:
-			return Message{}, errorf(CodeBadMessage, "a binary frame: messages are text frames with JSON")
-		default:
-			return decode(data)
+		// While closing read on until the other end closes: a socket closed with
+		// unread bytes in it is reset, and our last words may be lost with that.
+		if err != nil || !c.closing() {
+			return kind, data, err
 		}
 	}
 }
@@ -161,34 +184,47 @@ func (c *wsConn) write() {
 		defer t.Stop()
 		tick = t.C
 	}
-	code, reason := websocket.CloseNormalClosure, ""
+	goodbye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	var err error
 	for {
-		m, ok, open := c.out.pop()
-		if ok {
-			_ = c.ws.SetWriteDeadline(c.writeBy())
-			if err := c.ws.WriteJSON(&m); err != nil {
-				_ = c.ws.Close() // the reader sees it
-				return
-			}
-			if m.Type == TypeError && m.Fatal {
-				code, reason = websocket.ClosePolicyViolation, m.Code
-			}
-			continue
-		}
-		if !open {
+		var open bool
+		if open, err = c.flush(&goodbye); err != nil || !open {
 			break
 		}
 		select {
 		case <-c.out.wake:
+		case <-c.ask:
+			err = c.ws.WriteControl(websocket.PingMessage, nil, c.writeBy())
 		case <-tick:
-			if err := c.ws.WriteControl(websocket.PingMessage, nil, c.writeBy()); err != nil {
-				_ = c.ws.Close()
-				return
-			}
+			err = c.ws.WriteControl(websocket.PingMessage, nil, c.writeBy())
+		}
+		if err != nil {
+			break
 		}
 	}
-	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), c.writeBy())
+	if err != nil {
+		_ = c.ws.Close() // the reader sees it
+		return
+	}
+	_ = c.ws.WriteControl(websocket.CloseMessage, goodbye, c.writeBy())
 	if half, ok := c.ws.NetConn().(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
+	}
+}
+
+// flush writes what is queued. A fatal error also decides how the goodbye goes.
+func (c *wsConn) flush(goodbye *[]byte) (open bool, err error) {
+	for {
+		m, ok, open := c.out.pop()
+		if !ok {
+			return open, nil
+		}
+		_ = c.ws.SetWriteDeadline(c.writeBy())
+		if err := c.ws.WriteJSON(&m); err != nil {
+			return false, err
+		}
+		if m.Type == TypeError && m.Fatal {
+			*goodbye = websocket.FormatCloseMessage(websocket.ClosePolicyViolation, m.Code)
+		}
 	}
 }
