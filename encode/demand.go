@@ -12,7 +12,7 @@ type demand struct {
 	open   bool
 	idle   time.Time // since when nobody wants the open source; zero: wanted
 	retry  time.Time // not to be opened before
-	misses int       // openings and sources that failed in a row
+	misses int       // failures in a row
 }
 
 const (
@@ -44,12 +44,13 @@ func (d *demand) next(now time.Time, wanted bool) (open bool, again time.Time) {
 func (d *demand) opened() { d.open = true; d.idle = time.Time{} }
 func (d *demand) closed() { d.open = false; d.idle = time.Time{} }
 
-// worked tells that the source delivered.
-func (d *demand) worked() { d.misses = 0 }
-
-// failed tells that the source could not be opened, or broke.
-func (d *demand) failed(now time.Time) {
+// failed tells that the source could not be opened, or broke. afresh: it has
+// delivered since it last failed.
+func (d *demand) failed(now time.Time, afresh bool) {
 	d.closed()
+	if afresh {
+		d.misses = 0
+	}
 	d.retry = now.Add(min(lastRetry, firstRetry<<min(d.misses, 8)))
 	d.misses++
 }

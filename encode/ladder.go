@@ -165,7 +165,6 @@ type ladderRun struct {
 	sink   func(*Frame)
 	demand demand
 	feed   *feed
-	said   string // the source's last failure, said once
 	fps    rateMeter
 }
 
@@ -230,13 +229,13 @@ func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end
 	if errors.Is(err, io.EOF) {
 		return time.Time{}, fmt.Errorf("%w (%w)", ErrEnded, err)
 	}
-	now := time.Now()
-	r.demand.failed(now)
-	if r.said != err.Error() {
-		r.said = err.Error()
+	var before error
+	r.update(func(s *LadderStats) { before, s.Err = s.Err, err })
+	if before == nil || before.Error() != err.Error() {
 		r.log.Warn("the source does not work; it is tried again while somebody watches", "err", err)
 	}
-	r.update(func(s *LadderStats) { s.Err = err })
+	now := time.Now()
+	r.demand.failed(now, before == nil)
 	_, again = r.demand.next(now, r.wanted())
 	return again, nil
 }
@@ -244,8 +243,6 @@ func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end
 // picture encodes f for all rungs that are wanted, and releases it.
 func (r *ladderRun) picture(f *capture.Frame) {
 	defer f.Release()
-	r.demand.worked()
-	r.said = ""
 	r.fps.add(f.Time)
 	r.update(func(s *LadderStats) {
 		s.Width, s.Height, s.Err = f.Rect.Dx(), f.Rect.Dy(), nil

