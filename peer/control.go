@@ -70,12 +70,15 @@ func (s *Session) sendStats() {
 	if s.control == nil {
 		return
 	}
-	s.say(controlMessage{
+	m := controlMessage{
 		Type: "stats", Viewers: s.p.Viewers(), Estimate: s.estimator.Target(), Target: s.p.VideoRate(),
 		Sent: s.counters.Packets.Load(), Resent: s.counters.Resent.Load(), Dropped: s.counters.FramesDropped.Load(),
 		RoundTripMS: float64(s.rtt) / float64(time.Millisecond), Loss: s.estimator.Loss(),
-		RTPTimestamp: s.video.last.timestamp, Captured: s.p.clock.unixMilli(s.video.last.time),
-	})
+	}
+	if s.video.packets > 0 {
+		m.RTPTimestamp, m.Captured = s.video.last.timestamp, s.p.clock.unixMilli(s.video.last.time)
+	}
+	s.say(m)
 }
 
 // say sends a message unless the channel is backed up.
