@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience bounds waits for what must come; nothing is asserted about time.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	viewersMain() // does not return in the process of a benchmark's viewers
+	code := m.Run()
+	// The browser's goroutines end with it, so that none has to be excused.
+	closeBrowser()
+	removeBinary()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "goleak:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
