@@ -78,6 +78,9 @@ func (c *v4l2Camera) Properties() (all []prop.Media) {
 			continue
 		}
 		for _, s := range c.node.sizes(cc) {
+			if max(s[0], s[1]) > maxSide {
+				continue
+			}
 			p := prop.Media{Video: prop.Video{Width: s[0], Height: s[1], FrameFormat: pixels}}
 			rates := c.node.rates(cc, s[0], s[1])
 			if len(rates) == 0 {

@@ -30,9 +30,11 @@ const (
 	micRate = 48000
 	// micPeriod is how much sound the device hands over at once.
 	micPeriod = 10 * time.Millisecond
-	// micStall is how long a microphone may hand over nothing. miniaudio does
-	// not notice every unplug.
-	micStall = 2 * time.Second
+	// micBegin and micStall are how long a microphone may take to begin
+	// (PulseAudio's null sink 2 s, Bluetooth longer), and then be silent:
+	// miniaudio does not notice every unplug.
+	micBegin = 5 * time.Second
+	micStall = 1500 * time.Millisecond
 )
 
 // malgoMicrophone is a microphone for mediadevices' driver manager that hands
@@ -198,19 +200,28 @@ func (m *malgoMicrophone) AudioRecord(p prop.Media) (audio.Reader, error) {
 		return nil, err
 	}
 	run, sound := new(soundRun), new(stampedSound)
-	silence := time.NewTimer(micStall)
+	patience := micBegin
+	silence := time.NewTimer(patience)
 	return audio.ReaderFunc(func() (wave.Audio, func(), error) {
-		silence.Reset(micStall)
+		silence.Reset(patience)
 		defer silence.Stop()
-		for !ring.take(run) {
+		for {
+			select {
+			case <-ended: // sound that is left does not matter any more
+				return nil, nothing, cause
+			default:
+			}
+			if ring.take(run) {
+				break
+			}
 			select {
 			case <-ring.ready:
 			case <-ended:
-				return nil, nothing, cause
 			case <-silence.C:
-				return nil, nothing, fmt.Errorf("it has handed over nothing for %v; was it unplugged?", micStall)
+				return nil, nothing, fmt.Errorf("it has handed over nothing for %v; was it unplugged?", patience)
 			}
 		}
+		patience = micStall
 		sound.Data, sound.Time = run.pcm, run.time
 		sound.Size = wave.ChunkInfo{Len: len(run.pcm) / channels, Channels: channels, SamplingRate: micRate}
 		return sound, nothing, nil
@@ -239,6 +250,12 @@ func (m *malgoMicrophone) Close() error {
 		m.stop(io.EOF)
 	}
 	if m.device != nil {
+		// Uninit alone waits for a thread that nobody wakes; where the device
+		// has gone silent that is for ever. Core Audio has no such thread, and
+		// may hang in Stop after the machine slept.
+		if m.backend != malgo.BackendCoreaudio {
+			_ = m.device.Stop() // fails for a device that has stopped by itself
+		}
 		m.device.Uninit()
 		m.device = nil
 	}

@@ -62,8 +62,8 @@ func (r *soundRing) take(out *soundRun) bool {
 // soundClock tells when runs of sound were taken from when they arrived. A run
 // arrives late or very late but never early, so the clock follows early
 // arrivals fast and late ones slowly: the sound card's drift, not the
-// scheduler's. Times only rise.
-type soundClock struct{ next time.Time }
+// scheduler's. Times only rise, and never lie in the future.
+type soundClock struct{ last, next time.Time }
 
 // soundGap is how late a run must be for a gap in the sound: the device
 // paused, or runs were lost.
@@ -80,7 +80,14 @@ func (c *soundClock) stamp(arrived time.Time, d time.Duration) time.Time {
 			off = max(off/16, -d/2)
 		}
 		t = c.next.Add(off)
+		if t.After(arrived) {
+			t = arrived
+		}
+		if !t.After(c.last) {
+			t = c.last.Add(time.Microsecond)
+		}
 	}
+	c.last = t
 	c.next = t.Add(d)
 	return t
 }

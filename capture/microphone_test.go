@@ -162,6 +162,49 @@ func TestMicrophoneCloseUnblocksRead(t *testing.T) {
 	}
 }
 
+// TestMicrophoneUnplugged pulls the card that the kernel's snd-aloop driver
+// plays, and puts it back.
+func TestMicrophoneUnplugged(t *testing.T) {
+	mic := aMicrophone(t)
+	const driver, card = "/sys/bus/platform/drivers/snd_aloop/", "snd_aloop.0"
+	if _, err := os.Stat(driver + card); err != nil || isMonitor(mic) {
+		t.Skipf("SKIPPED: %s is not played by snd-aloop; a real one cannot be unplugged from here", mic.Name)
+	}
+	r := openSound(t, mic.ID)
+	_, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := func(what string) {
+		if err := os.WriteFile(driver+what, []byte(card), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	unbound := make(chan struct{})
+	go func() { // the kernel waits for those who have the card open
+		bind("unbind")
+		close(unbound)
+	}()
+	began := time.Now()
+	for err == nil {
+		if _, err = r.Read(); time.Since(began) > 2*micBegin {
+			t.Fatal("sound goes on")
+		}
+	}
+	t.Logf("%v after the unplug: %v", time.Since(began), err)
+	if !strings.Contains(err.Error(), "unplugged") {
+		t.Errorf("unplug gives: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	<-unbound
+	bind("bind")
+	if _, err := openSound(t, mic.ID).Read(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestALSAMicrophones(t *testing.T) {
 	for id, want := range map[string]bool{
 		"default": true, ":0,0": true, ":1,6": true, "null": false, "pulse": false, "samplerate": false, "jack": false, "": false,
