@@ -282,3 +282,28 @@ func TestClientSendsItsLastWords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server that does not read makes the client come back, not wait.
+func TestClientLeavesAServerThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dials := 0
+		c, got, _ := testClient(t, func(context.Context) (Conn, error) {
+			dials++
+			client, server := pipe()
+			_ = server.Send(Message{Type: TypeWelcome, ID: "c1"})
+			return client, nil
+		}, func() Message { return cameraJoin("x") })
+		<-got
+		for n := 0; c.Send(Message{Type: TypePing}) == nil; n++ {
+			if n > cameraQueue.messages {
+				t.Fatal("the queue has no end")
+			}
+		}
+		if m := <-got; m.Type != TypeWelcome || dials != 2 {
+			t.Errorf("%s after %d dials", show(m), dials)
+		}
+		if err := c.Send(Message{Type: TypePing}); err != nil {
+			t.Error(err)
+		}
+	})
+}

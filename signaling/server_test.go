@@ -307,6 +307,17 @@ func TestTooManyFromOneAddress(t *testing.T) {
 	from("192.0.2.1").want(TypeWelcome)
 }
 
+// Those over the limit hold sockets too, while they are told so: that has an end.
+func TestFarTooManyFromOneAddress(t *testing.T) {
+	s := startServer(t, ServerConfig{MaxPerAddress: 1})
+	s.join(viewerJoin())
+	s.socket() // is refused, and keeps its socket open
+	_, resp, err := websocket.DefaultDialer.Dial(s.wsURL(), nil)
+	if err == nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestClaims(t *testing.T) {
 	s := startServer(t, ServerConfig{})
 	refuse := func(m Message, code string) {
