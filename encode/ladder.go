@@ -2,11 +2,9 @@ package encode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,137 +155,4 @@ func (l *Ladder) Run(ctx context.Context, sink func(*Frame)) error {
 		}
 	}
 	return nil
-}
-
-// ladderRun is what belongs to the encode goroutine.
-type ladderRun struct {
-	*Ladder
-	sink   func(*Frame)
-	demand demand
-	feed   *feed
-	fps    rateMeter
-}
-
-// adjust opens or closes the source as demand has it, and says when to do so
-// again.
-func (r *ladderRun) adjust(ctx context.Context) (again time.Time, err error) {
-	open, again := r.demand.next(time.Now(), r.wanted())
-	switch {
-	case open && r.feed == nil:
-		reader, err := r.config.Source.Open(ctx, r.config.Want)
-		if err != nil {
-			return r.failed(ctx, fmt.Errorf("open %s: %w", r.config.Source, err))
-		}
-		r.demand.opened()
-		r.feed = startFeed(reader, &r.captured, &r.dropped)
-		r.update(func(s *LadderStats) { s.Open = true })
-		r.log.Info("source opened", "source", r.config.Source.String(), "format", reader.Format())
-		_, again = r.demand.next(time.Now(), r.wanted())
-	case !open && r.feed != nil:
-		r.close()
-		r.demand.closed()
-		r.log.Info("source closed, nobody watches", "source", r.config.Source.String())
-	}
-	return again, nil
-}
-
-// wait handles one event, or none before again.
-func (r *ladderRun) wait(ctx context.Context, again time.Time) error {
-	var timer <-chan time.Time
-	if !again.IsZero() {
-		timer = time.After(time.Until(again))
-	}
-	var frames chan *capture.Frame
-	if r.feed != nil {
-		frames = r.feed.frames
-	}
-	select {
-	case <-ctx.Done():
-	case <-r.wake:
-	case <-timer:
-	case f, ok := <-frames:
-		if ok {
-			r.picture(f)
-			return nil
-		}
-		err := r.feed.err
-		r.close()
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s: %w", r.config.Source, ErrEnded)
-		}
-		_, err = r.failed(ctx, fmt.Errorf("read %s: %w", r.config.Source, err))
-		return err
-	}
-	return nil
-}
-
-// failed notes that the source does not work, and says so once.
-func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end error) {
-	if ctx.Err() != nil {
-		return time.Time{}, nil
-	}
-	if errors.Is(err, io.EOF) {
-		return time.Time{}, fmt.Errorf("%w (%w)", ErrEnded, err)
-	}
-	var before error
-	r.update(func(s *LadderStats) { before, s.Err = s.Err, err })
-	if before == nil || before.Error() != err.Error() {
-		r.log.Warn("the source does not work; it is tried again while somebody watches", "err", err)
-	}
-	now := time.Now()
-	r.demand.failed(now, before == nil)
-	_, again = r.demand.next(now, r.wanted())
-	return again, nil
-}
-
-// picture encodes f for all rungs that are wanted, and releases it.
-func (r *ladderRun) picture(f *capture.Frame) {
-	defer f.Release()
-	r.fps.add(f.Time)
-	r.update(func(s *LadderStats) {
-		s.Width, s.Height, s.Err = f.Rect.Dx(), f.Rect.Dy(), nil
-		s.FPS = r.fps.rate()
-		s.Last = f.Time
-	})
-	for _, ch := range r.takeSnapshots() {
-		ch <- copyFrame(f)
-	}
-	for want := r.want.Load(); want != 0; want &= want - 1 {
-		r.rungs[bits.TrailingZeros32(want)].encode(f, r.sink)
-	}
-	for i, rung := range r.rungs {
-		if r.want.Load()&(1<<i) == 0 {
-			rung.running = false
-		}
-	}
-}
-
-func (r *ladderRun) takeSnapshots() []chan *capture.Frame {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.snapshots
-	r.snapshots = nil
-	return s
-}
-
-// close ends the source and frees the encoders.
-func (r *ladderRun) close() {
-	if r.feed == nil {
-		return
-	}
-	if err := r.feed.close(); err != nil {
-		r.log.Warn("closing the source failed", "source", r.config.Source.String(), "err", err)
-	}
-	r.feed = nil
-	for _, rung := range r.rungs {
-		rung.stop()
-	}
-	r.fps = rateMeter{}
-	r.update(func(s *LadderStats) { s.Open = false; s.FPS = 0 })
-}
-
-func (r *ladderRun) update(change func(*LadderStats)) {
-	r.mu.Lock()
-	change(&r.state)
-	r.mu.Unlock()
 }

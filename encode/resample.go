@@ -75,27 +75,33 @@ func (r *resampler) process(out, pcm []int16) []int16 {
 	if r == nil {
 		return append(out, pcm...)
 	}
-	for i, s := range pcm {
-		c := i % r.channels
-		r.in[c] = append(r.in[c], float32(s))
+	for c := range r.in {
+		for i := c; i < len(pcm); i += r.channels {
+			r.in[c] = append(r.in[c], float32(pcm[i]))
+		}
 	}
 	have := len(r.in[0])
+	whole, part := r.down/r.up, r.down%r.up
 	for r.at+r.taps <= have {
-		p := (r.fraction*r.phases + r.up/2) / r.up
-		shift := 0
-		if p == r.phases { // rounded up to the next input sample's first filter
-			if r.at+r.taps+1 > have {
+		p, shift := r.fraction, 0
+		if r.phases != r.up { // the nearest, which may be the next input sample's first
+			p = (p*r.phases + r.up/2) / r.up
+			if p == r.phases {
+				p, shift = 0, 1
+			}
+			if r.at+shift+r.taps > have {
 				break
 			}
-			p, shift = 0, 1
 		}
 		filter := r.bank[p*r.taps : (p+1)*r.taps]
 		for _, in := range r.in {
 			out = append(out, clip(dot(filter, in[r.at+shift:])))
 		}
-		r.fraction += r.down
-		r.at += r.fraction / r.up
-		r.fraction %= r.up
+		r.at += whole
+		if r.fraction += part; r.fraction >= r.up {
+			r.fraction -= r.up
+			r.at++
+		}
 	}
 	if drop := min(r.at, have); drop > 0 {
 		for c, in := range r.in {
@@ -123,7 +129,10 @@ func dot(h, x []float32) float32 {
 }
 
 func clip(v float32) int16 {
-	return int16(math.Round(float64(min(max(v, math.MinInt16), math.MaxInt16))))
+	if v < 0 {
+		return int16(max(v-0.5, math.MinInt16))
+	}
+	return int16(min(v+0.5, math.MaxInt16))
 }
 
 func sinc(x float64) float64 {
