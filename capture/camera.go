@@ -237,6 +237,10 @@ func (r *cameraReader) Close() error {
 	return r.err
 }
 
+// nothing is what our drivers give to mediadevices as release: a *Frame has its
+// own, and sound is valid until the next read.
+func nothing() {}
+
 // frameOf copies a picture of one of the kinds that mediadevices' drivers
 // deliver into a frame.
 func frameOf(img image.Image, get func(w, h int) *Frame) (*Frame, error) {

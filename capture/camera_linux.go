@@ -140,9 +140,6 @@ func (c *v4l2Camera) VideoRecord(p prop.Media) (video.Reader, error) {
 	}), nil
 }
 
-// nothing is the release of a *Frame, which has its own.
-func nothing() {}
-
 func (c *v4l2Camera) read(poll []unix.PollFd) (*Frame, error) {
 	for {
 		if c.node == nil {

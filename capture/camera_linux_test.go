@@ -171,3 +171,22 @@ func TestCameraUnplugged(t *testing.T) {
 	}
 	f.Release()
 }
+
+func TestStamp(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		name      string
+		age       time.Duration
+		last      time.Time
+		wantSince time.Duration // before arrival
+	}{
+		{"driver's time", 20 * time.Millisecond, now.Add(-time.Second), 20 * time.Millisecond},
+		{"no time", -1, now.Add(-time.Second), 0},
+		{"another clock", 40 * time.Hour, now.Add(-time.Second), 0},
+		{"not before the last", 20 * time.Millisecond, now.Add(-10 * time.Millisecond), 10*time.Millisecond - time.Microsecond},
+	} {
+		if got := stamp(now, tt.age, tt.last); now.Sub(got) != tt.wantSince {
+			t.Errorf("%s: %v before arrival, want %v", tt.name, now.Sub(got), tt.wantSince)
+		}
+	}
+}

@@ -9,13 +9,13 @@ import (
 
 	"github.com/pion/mediadevices/pkg/driver"
 	"github.com/pion/mediadevices/pkg/driver/availability"
-	"github.com/pion/mediadevices/pkg/driver/camera"
+	cameras "github.com/pion/mediadevices/pkg/driver/camera"
 )
 
 // registerCameras lets mediadevices register the cameras that are plugged in
 // now (AVFoundation, DirectShow).
 func registerCameras(*driver.Manager, *slog.Logger) error {
-	camera.Initialize()
+	cameras.Initialize()
 	return nil
 }
 
