@@ -69,6 +69,12 @@ func serve(t testing.TB, addr string) *program {
 	return start(t, nil, "serve", "--listen", addr)
 }
 
+// shareOn shares a camera on a signaling server elsewhere.
+func shareOn(t testing.TB, server string, args ...string) *program {
+	t.Helper()
+	return share(t, append([]string{"--signal", server}, args...)...)
+}
+
 // start runs the program and waits for its link. Its end is awaited, and what
 // it said is searched for secrets, when the test ends.
 func start(t testing.TB, stdin io.Reader, args ...string) *program {
@@ -184,6 +190,9 @@ func request(t testing.TB, method, url, body string, header ...string) (*http.Re
 		t.Fatal(err)
 	}
 	for _, h := range header {
+		if h == "" {
+			continue
+		}
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
 	}
@@ -199,19 +208,26 @@ func request(t testing.TB, method, url, body string, header ...string) (*http.Re
 	return resp, string(b)
 }
 
-// metric is the sum of a metric's samples in /metrics.
-func (p *program) metric(name string) float64 {
+// metrics is /metrics, with the samples of each metric added up.
+func (p *program) metrics() map[string]float64 {
 	p.t.Helper()
 	_, text := request(p.t, "GET", p.at("/metrics"), "")
 	samples, err := parseMetrics(text)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	sum := 0.0
-	for _, v := range samples[name] {
-		sum += v
+	sums := map[string]float64{}
+	for name, all := range samples {
+		for _, v := range all {
+			sums[name] += v
+		}
 	}
-	return sum
+	return sums
+}
+
+func (p *program) metric(name string) float64 {
+	p.t.Helper()
+	return p.metrics()[name]
 }
 
 // eventually polls what cannot be waited for otherwise.

@@ -8,6 +8,8 @@ const probe = {
   received: [],
   /** how often an answer was used */
   answersUsed: 0,
+  /** the states that the page went through */
+  states: [],
   /** what a developer would see in red */
   errors: [],
 
@@ -68,7 +70,7 @@ const probe = {
     const { state, code } = document.documentElement.dataset;
     const videos = [...document.querySelectorAll('video')].map((v) => `${v.videoWidth}x${v.videoHeight}${v.paused ? ' paused' : ''}`);
     return JSON.stringify({
-      state, code, text: document.body?.innerText, videos, peers: probe.peers.map((p) => p.connectionState),
+      state, code, states: probe.states, text: document.body?.innerText, videos, peers: probe.peers.map((p) => p.connectionState),
       received: probe.received.map((m) => m.type), sent: probe.sent.map((m) => m.type), errors: probe.errors,
     });
   },
@@ -130,6 +132,11 @@ window.WebSocket = class extends WebSocket {
     super.send(data);
   }
 };
+
+new MutationObserver(() => {
+  const { state } = document.documentElement.dataset;
+  if (state !== probe.states.at(-1)) probe.states.push(state);
+}).observe(document, { subtree: true, attributeFilter: ['data-state'] });
 
 addEventListener('error', (e) => probe.errors.push(String(e.message || e.target?.src || e.target?.href)), true);
 addEventListener('unhandledrejection', (e) => probe.errors.push(`unhandled: ${e.reason?.stack ?? e.reason}`));
