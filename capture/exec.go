@@ -58,24 +58,29 @@ func startProcess(command string) (*process, error) {
 }
 
 // stop ends the command and all that it started: politely, and after execGrace
-// by force. drained must be closed when p.out has ended or is not read any
-// more; closing p.out is what may be needed for that, and done here.
+// by force. drained is closed when whoever reads p.out has seen its end, which
+// comes when the last process that holds it is gone.
 func (p *process) stop(drained <-chan struct{}) {
 	terminate(p.cmd)
-	timer := time.NewTimer(execGrace)
-	defer timer.Stop()
-	// The output ends when the last process that holds it does.
-	for _, ended := range []<-chan struct{}{drained, p.exited} {
-		select {
-		case <-ended:
-		case <-timer.C:
-			timer.Reset(0)
-		}
-	}
+	within(execGrace, drained, p.exited)
 	kill(p.cmd)
+	within(execGrace, drained) // but not for a process that left the group
 	p.out.Close()
 	<-drained
 	<-p.exited
+}
+
+// within waits until all of those are closed, but no longer than limit.
+func within(limit time.Duration, all ...<-chan struct{}) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for _, c := range all {
+		select {
+		case <-c:
+		case <-timer.C:
+			return
+		}
+	}
 }
 
 // failed explains why there is no more output: the command ended, or wrote

@@ -217,24 +217,29 @@ func BenchmarkSlate720p(b *testing.B) {
 	}
 }
 
+// endless gives frames as fast as they are taken.
+type endless struct {
+	pool framePool
+	done chan struct{}
+}
+
+func (e *endless) String() string                                    { return "endless" }
+func (e *endless) Open(context.Context, Format) (VideoReader, error) { return e, nil }
+func (e *endless) Format() Format                                    { return Format{320, 240, 30} }
+func (e *endless) Close() error                                      { close(e.done); return nil }
+func (e *endless) Read() (*Frame, error) {
+	select {
+	case <-e.done:
+		return nil, ErrClosed
+	default:
+		f := e.pool.get(320, 240)
+		f.Time = time.Now()
+		return f, nil
+	}
+}
+
 func BenchmarkSteady(b *testing.B) {
-	var p framePool
-	src := &scripted{play: func(_ int, l *live[*Frame]) error {
-		go func() {
-			for {
-				select {
-				case <-l.done:
-					return
-				default:
-					f := p.get(320, 240)
-					f.Time = time.Now()
-					l.put(f)
-				}
-			}
-		}()
-		return nil
-	}}
-	r, err := Steady(src, SteadyOptions{}).Open(b.Context(), Format{})
+	r, err := Steady(&endless{done: make(chan struct{})}, SteadyOptions{}).Open(b.Context(), Format{})
 	if err != nil {
 		b.Fatal(err)
 	}

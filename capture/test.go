@@ -93,7 +93,7 @@ func (r *testReader) Close() error {
 type testCard struct {
 	ramp, track, clock, flash image.Rectangle
 	digits                    *lettering
-	text                      [16]byte
+	text                      [32]byte
 	ball                      []byte // coverage, 2r*2r
 	radius                    int
 }
