@@ -40,7 +40,7 @@ func TestVideoContract(t *testing.T) {
 			}
 			src, err := ParseVideo(spec, o)
 			if name == "no camera" {
-				src, err = &autoVideo{noCamera{}, Captioned(&testVideo{want: o.Want}, NoCamera), o.log()}, nil
+				src, err = &autoVideo{camera: noCamera{}, standIn: Captioned(&testVideo{want: o.Want}, NoCamera), log: o.log()}, nil
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -239,7 +239,7 @@ func (noCamera) Open(context.Context, Format) (VideoReader, error) {
 
 func TestAutoWithoutCameraSaysWhatToDo(t *testing.T) {
 	var log bytes.Buffer
-	src := &autoVideo{noCamera{}, Captioned(&testVideo{}, NoCamera), slog.New(slog.NewTextHandler(&log, nil))}
+	src := &autoVideo{camera: noCamera{}, standIn: Captioned(&testVideo{}, NoCamera), log: slog.New(slog.NewTextHandler(&log, nil))}
 	r, err := src.Open(t.Context(), Format{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 )
 
 // Options are what sources share.
@@ -161,6 +162,7 @@ const NoCamera = "no camera found"
 type autoVideo struct {
 	camera, standIn VideoSource
 	log             *slog.Logger
+	told            atomic.Bool // that there is none
 }
 
 func newAutoVideo(o Options) (VideoSource, error) {
@@ -168,7 +170,7 @@ func newAutoVideo(o Options) (VideoSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &autoVideo{camera, Captioned(&testVideo{want: o.Want}, NoCamera), o.log()}, nil
+	return &autoVideo{camera: camera, standIn: Captioned(&testVideo{want: o.Want}, NoCamera), log: o.log()}, nil
 }
 
 func (a *autoVideo) String() string { return a.camera.String() }
@@ -176,8 +178,11 @@ func (a *autoVideo) String() string { return a.camera.String() }
 func (a *autoVideo) Open(ctx context.Context, want Format) (VideoReader, error) {
 	r, err := a.camera.Open(ctx, want)
 	if !errors.Is(err, ErrNoDevice) {
+		a.told.Store(false)
 		return r, err
 	}
-	a.log.Warn("no camera found, showing the test picture: plug one in, or name a source with --camera test, file:PATH or exec:COMMAND")
+	if !a.told.Swap(true) {
+		a.log.Warn("no camera found, showing the test picture: plug one in, or name a source with --camera test, file:PATH or exec:COMMAND")
+	}
 	return a.standIn.Open(ctx, want)
 }

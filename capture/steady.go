@@ -130,6 +130,7 @@ type steadyReader struct {
 	first    chan struct{} // closed when src was tried once
 	promised atomic.Pointer[Format]
 	waiting  atomic.Pointer[string] // the slate's second line; nil while there is a picture
+	told     atomic.Bool            // that the log has the reason
 	poke     chan struct{}          // that waiting has changed
 	seen     atomic.Int64           // frames that src gave
 
@@ -148,7 +149,8 @@ func (r *steadyReader) Format() Format { return *r.promised.Load() }
 
 // slate shows the slate, with why in its second line, instead of the picture.
 func (r *steadyReader) slate(why string, err error) {
-	if r.waiting.Swap(&why) == nil && err != nil {
+	r.waiting.Store(&why)
+	if err != nil && !r.told.Swap(true) {
 		r.o.Log.Warn("no picture, showing a slate and trying again", "source", r.src.String(), "err", err)
 	}
 	select {
@@ -237,7 +239,11 @@ func (r *steadyReader) read(src VideoReader) error {
 		if err != nil {
 			return err
 		}
-		if r.seen.Add(1); r.waiting.Load() != nil && r.waiting.Swap(nil) != nil {
+		r.seen.Add(1)
+		if r.waiting.Load() != nil {
+			r.waiting.Store(nil)
+		}
+		if r.told.Load() && r.told.Swap(false) {
 			r.o.Log.Info("the picture is there", "source", r.src.String())
 		}
 		r.put(f)
