@@ -70,8 +70,11 @@ func Devices(ctx context.Context) ([]Device, error) {
 // all of them for "auto", else those that match in the strictest sense in
 // which any does.
 func findDevices(kind, spec string, have []Device) (found []int, err error) {
-	if len(have) == 0 {
+	switch {
+	case len(have) == 0 && spec == autoDevice:
 		return nil, fmt.Errorf("no %s found: %w; plug one in, or choose another source", kind, ErrNoDevice)
+	case len(have) == 0:
+		return nil, fmt.Errorf("no %s found, so none is called %q: %w; plug it in, or choose another source", kind, spec, ErrNoDevice)
 	}
 	senses := []func(Device) bool{
 		func(d Device) bool { return d.ID == spec || d.Path == spec || d.Name == spec },
