@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -44,8 +45,14 @@ func (y yamlResolver) Validate(app *kong.Application) error {
 	return nil
 }
 
-// Resolve gives a flag's value from the file.
+// Resolve gives a flag's value from the file, unless the environment has one,
+// which kong would let the file win over.
 func (y yamlResolver) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, set := os.LookupEnv(name); set {
+			return nil, nil
+		}
+	}
 	v, ok := y[flag.Name]
 	if !ok {
 		return nil, nil

@@ -63,7 +63,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if err := signaling.CheckRoom(s.Room); err != nil {
 		return usage("--room %q: %w", s.Room, err)
 	}
-	if s.FPS < 1 || s.FPS > 120 {
+	if !(s.FPS >= 1 && s.FPS <= 120) { // NaN is neither
 		return usage("--fps %g is out of range: it must be from 1 to 120", s.FPS)
 	}
 	if s.Viewers < 1 {

@@ -37,7 +37,7 @@ func (r *bitrate) UnmarshalText(b []byte) error {
 		text, unit = text[:len(text)-1], 1e6
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || n*unit < 100e3 || n*unit > 50e6 {
+	if err != nil || !(n*unit >= 100e3 && n*unit <= 50e6) { // NaN is neither
 		return fmt.Errorf("%q is no bit rate: write for instance 2500k or 2.5M, from 100k to 50M", b)
 	}
 	*r = bitrate(n * unit)
