@@ -18,13 +18,15 @@ func TestTheLinkShowsThePicture(t *testing.T) {
 	v.clean()
 }
 
+const soundButton = `button[aria-label="Sound"]`
+
 func TestOneClickGivesTheSound(t *testing.T) {
 	v := open(t, share(t).first)
 	v.live()
 	if !js[bool](v, "document.querySelector('video').muted") {
 		t.Error("there is sound before anybody asked for it")
 	}
-	v.click(`button[aria-label="Sound"]`)
+	v.click(soundButton)
 	v.until("!document.querySelector('video').muted && document.querySelector('video').volume > 0 && !document.querySelector('video').paused")
 	// The test sound beeps for a tenth of a second, and then is silent.
 	v.heard(0, 0.001)
