@@ -110,8 +110,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 // Video hands a frame to every session. It never blocks.
 func (p *Publisher) Video(f *encode.Frame) {
 	now := time.Now()
+	sessions := *p.list.Load()
+	// A key frame before anybody is connected has served nobody.
+	served := f.Key && slices.ContainsFunc(sessions, func(s *Session) bool { return s.connected.Load() })
 	p.mu.Lock()
-	if f.Key {
+	if served {
 		p.keys.last = now
 	}
 	ask := p.keys.due(now)
@@ -119,7 +122,7 @@ func (p *Publisher) Video(f *encode.Frame) {
 	if ask {
 		p.c.Video.KeyFrame(f.Rung)
 	}
-	for _, s := range *p.list.Load() {
+	for _, s := range sessions {
 		s.offerFrame(f)
 	}
 }
