@@ -138,7 +138,7 @@ func TestFlagsWinOverEnvironmentOverFile(t *testing.T) {
 	file := write(t, "peercam.yaml", []byte("size: 320x180\nroom: cellar\nfps: 10\n"))
 	args := []string{"share", "--camera", "test", "--mic", "none", "--open", "--listen", "127.0.0.1:0", "--config", file}
 	size := func(args []string) int {
-		p := start(t, nil, args...)
+		p := start(t, environment{}, args...)
 		if !strings.HasSuffix(p.first, "/cellar") {
 			t.Errorf("the link is %s, the file says that the room is cellar", p.first)
 		}

@@ -60,13 +60,13 @@ func share(t testing.TB, args ...string) *program {
 	if !slices.Contains(args, "--open") {
 		own = append(own, "--key-file", filepath.Join(t.TempDir(), "key"))
 	}
-	return start(t, nil, slices.Concat(own, small, args)...)
+	return start(t, environment{}, slices.Concat(own, small, args)...)
 }
 
 // serve starts `peercam serve`.
 func serve(t testing.TB, addr string) *program {
 	t.Helper()
-	return start(t, nil, "serve", "--listen", addr)
+	return start(t, environment{}, "serve", "--listen", addr)
 }
 
 // shareOn shares a camera on a signaling server elsewhere.
@@ -75,13 +75,18 @@ func shareOn(t testing.TB, server string, args ...string) *program {
 	return share(t, append([]string{"--signal", server}, args...)...)
 }
 
-// start runs the program and waits for its link. Its end is awaited, and what
-// it said is searched for secrets, when the test ends.
-func start(t testing.TB, stdin io.Reader, args ...string) *program {
+// start runs the program and waits for its link; env holds what the test wants
+// to differ. Its end is awaited, and what it said is searched for secrets, when
+// the test ends.
+func start(t testing.TB, env environment, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	p := &program{t: t, stdout: &transcript{}, stderr: &transcript{}, cancel: cancel, ended: make(chan struct{})}
+	env.stdout = in
+	if env.stderr == nil {
+		env.stderr = p.stderr
+	}
 	lines := make(chan string, 1)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -92,7 +97,7 @@ func start(t testing.TB, stdin io.Reader, args ...string) *program {
 	})
 	go func() {
 		defer close(p.ended)
-		p.code = run(ctx, append(args, "--log-level", "debug"), environment{stdin: stdin, stdout: in, stderr: p.stderr})
+		p.code = run(ctx, append(args, "--log-level", "debug"), env)
 		in.Close()
 		reading.Wait()
 	}()
@@ -182,12 +187,11 @@ func (p *program) logged(text string) {
 // client gives up where a person would.
 var client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// request does an HTTP request; header is "Name: value" lines.
-func request(t testing.TB, method, url, body string, header ...string) (*http.Response, string) {
-	t.Helper()
+// fetch does an HTTP request; header is "Name: value" lines.
+func fetch(method, url, body string, header ...string) (*http.Response, string, error) {
 	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	for _, h := range header {
 		if h == "" {
@@ -198,14 +202,21 @@ func request(t testing.TB, method, url, body string, header ...string) (*http.Re
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
+	return resp, string(b), err
+}
+
+// request is a fetch that must be answered.
+func request(t testing.TB, method, url, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	resp, b, err := fetch(method, url, body, header...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(b)
+	return resp, b
 }
 
 // metrics is /metrics, with the samples of each metric added up.

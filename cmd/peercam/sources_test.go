@@ -127,7 +127,7 @@ func TestAPipeIsFilmedToItsEnd(t *testing.T) {
 		}
 		wrote <- err
 	}()
-	p := start(t, out, "share", "--camera", "-", "--mic", "none", "--room", "pipe", "--listen", "127.0.0.1:0",
+	p := start(t, environment{stdin: out}, "share", "--camera", "-", "--mic", "none", "--room", "pipe", "--listen", "127.0.0.1:0",
 		"--key-file", filepath.Join(t.TempDir(), "key"))
 	v := open(t, p.first)
 	v.state("live")

@@ -115,3 +115,28 @@ func TestTheCameraSaysGoodbye(t *testing.T) {
 	v.state("ended")
 	v.reads("The camera was stopped")
 }
+
+func TestTheFrontPageShowsTheRoomsSeenBefore(t *testing.T) {
+	p := share(t)
+	v := open(t, p.at("/"))
+	v.until("document.body.innerText.includes('Your cameras will be here')")
+	v.goTo(p.first)
+	v.live()
+	v.goTo(p.at("/"))
+	v.until("document.body.innerText.includes('kitchen')")
+	v.until(`document.querySelector('video[data-state="live"]')`)
+	v.picture(0)
+	v.click(`a[href*="/kitchen#k="]`)
+	v.until("location.pathname === '/kitchen'")
+	v.live()
+	v.clean()
+}
+
+func TestTheStatisticsTellOfThePicture(t *testing.T) {
+	v := open(t, share(t).first)
+	v.live()
+	v.click(`button[aria-label="Statistics"]`)
+	for _, figure := range []string{`Size\s+640 × 360`, `Frame rate\s+\d+ fps`, `VP8`, `Bit rate\s+[\d.]+ [kM]bit/s`, `Loss\s+0\.0 %`, `Round trip\s+\d+ ms`, `Viewers\s+1\b`} {
+		v.until("new RegExp(%q, 'i').test(document.body.innerText)", figure)
+	}
+}

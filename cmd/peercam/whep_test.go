@@ -12,7 +12,6 @@ import (
 // player watches by WHEP, as other programs do.
 type player struct {
 	t      testing.TB
-	pc     *webrtc.PeerConnection
 	tracks chan *webrtc.TrackRemote
 	url    string
 	status int
@@ -23,25 +22,33 @@ type player struct {
 // play posts an offer to a WHEP URL.
 func play(t testing.TB, url string, header ...string) *player {
 	t.Helper()
-	p := &player{t: t, pc: newPeer(t), tracks: make(chan *webrtc.TrackRemote, 2), url: url}
-	p.pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { p.tracks <- track })
-	offer, err := p.pc.CreateOffer(nil)
+	p := &player{t: t, tracks: make(chan *webrtc.TrackRemote, 2), url: url}
+	pc := newPeer(t)
+	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { p.tracks <- track })
+	resp, body, err := whep(pc, url, header...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gathered := webrtc.GatheringCompletePromise(p.pc)
-	if err := p.pc.SetLocalDescription(offer); err != nil {
-		t.Fatal(err)
+	p.status, p.reason, p.where = resp.StatusCode, body, resp.Header.Get("Location")
+	return p
+}
+
+// whep offers by WHEP and takes the answer, if there is one.
+func whep(pc *webrtc.PeerConnection, url string, header ...string) (*http.Response, string, error) {
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		return nil, "", err
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		return nil, "", err
 	}
 	<-gathered
-	resp, body := request(t, http.MethodPost, url, p.pc.LocalDescription().SDP, append(header, "Content-Type: application/sdp")...)
-	p.status, p.reason, p.where = resp.StatusCode, body, resp.Header.Get("Location")
-	if p.status == http.StatusCreated {
-		if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: body}); err != nil {
-			t.Fatal(err)
-		}
+	resp, body, err := fetch(http.MethodPost, url, pc.LocalDescription().SDP, append(header, "Content-Type: application/sdp")...)
+	if err == nil && resp.StatusCode == http.StatusCreated {
+		err = pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: body})
 	}
-	return p
+	return resp, body, err
 }
 
 // watch waits for the ends of some frames of video, and a packet of sound.
