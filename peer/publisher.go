@@ -297,6 +297,14 @@ func (s *Session) answer(ctx context.Context, offer string, trickle bool) (strin
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
 	}
+	// For sound that is asked for and not there pion would still promise some.
+	for _, t := range s.pc.GetTransceivers() {
+		if t.Sender() == nil || t.Sender().Track() == nil {
+			if err := t.Stop(); err != nil {
+				return "", err
+			}
+		}
+	}
 	answer, err := s.pc.CreateAnswer(nil)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)

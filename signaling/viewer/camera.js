@@ -3,6 +3,7 @@
  * so that nothing that still plays is lost for the try.
  */
 import { Peer } from './peer.js';
+import { CameraClock } from './clock.js';
 import { Session } from './session.js';
 import { backoff, crowdedDelay, decide, meaning, show, SILENT_NEW_CAMERA } from './policy.js';
 
@@ -21,6 +22,7 @@ export class Camera {
   #retryAt = 0;
   #wasLive = false;
   #playing = false;
+  #clock = new CameraClock();
 
   /**
    * @param {object} options
@@ -63,6 +65,16 @@ export class Camera {
   /** @returns {RTCPeerConnection|null} to read statistics from */
   get pc() {
     return this.#current?.end ? null : this.#current?.peer.pc ?? null;
+  }
+
+  /** Asks the camera what time it is; `taken` knows when it has answered. */
+  askTime() {
+    this.#current?.say(CameraClock.ask());
+  }
+
+  /** @returns {number|undefined} performance.now() when the frame of that RTP timestamp was taken */
+  taken(rtpTimestamp) {
+    return this.#clock.taken(rtpTimestamp, this.report);
   }
 
   get silence() {
@@ -160,7 +172,9 @@ export class Camera {
       peer, camera: this.#info, room: this.#room, key: this.#key,
       send: (message) => this.#signaling.send(message),
       onControl: (message) => {
-        if (message?.type === 'stats' && session === this.#current) this.report = message;
+        if (session !== this.#current) return;
+        if (message?.type === 'stats') this.report = message;
+        if (message?.type === 'clock') this.#clock.note(message);
       },
       onChange: () => this.#changed(session),
     });
@@ -181,6 +195,7 @@ export class Camera {
     this.#next = null;
     this.#playing = false;
     this.report = null;
+    this.#clock = new CameraClock();
     this.#onChange(); // takes what is on the screen before its stream ends
     old?.stop();
   }

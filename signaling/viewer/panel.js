@@ -43,7 +43,7 @@ export class Panel {
   #timer = 0;
   #counters;
   #pc = null;
-  #age = new AgeMeter();
+  #age = new AgeMeter((rtpTimestamp) => this.#tile()?.camera.taken(rtpTimestamp));
   #body;
   #charts = { kbps: new Chart('Bit rate of the last minute'), age: new Chart('Age of the picture in the last minute') };
   #tile = () => null;
@@ -84,6 +84,7 @@ export class Panel {
       this.#render({}, {});
       return;
     }
+    tile.camera.askTime();
     const now = figures(await pc.getStats(), this.#counters);
     this.#counters = now.counters;
     this.#render({ ...now.figures, age: this.#age.take() }, tile.camera.report ?? {});

@@ -71,11 +71,17 @@ function way(local, remote) {
   return `${relay ? 'relay' : 'direct'}${protocol ? `, ${protocol}` : ''}`;
 }
 
-/** How old pictures are when they are shown, from the camera's clock in them. */
+/** How old pictures are when they are shown. */
 export class AgeMeter {
   #ages = [];
   #video = null;
   #handle = 0;
+  #taken;
+
+  /** @param {(rtpTimestamp: number) => number|undefined} taken dates a frame where the browser does not tell its captureTime */
+  constructor(taken) {
+    this.#taken = taken;
+  }
 
   /** @param {HTMLVideoElement|null} video null stops */
   watch(video) {
@@ -87,8 +93,9 @@ export class AgeMeter {
   }
 
   #next(video) {
-    this.#handle = video.requestVideoFrameCallback((now, { captureTime, expectedDisplayTime }) => {
-      if (captureTime) this.#ages.push(expectedDisplayTime - captureTime);
+    this.#handle = video.requestVideoFrameCallback((now, { captureTime, rtpTimestamp, expectedDisplayTime }) => {
+      const taken = captureTime ?? this.#taken(rtpTimestamp);
+      if (taken !== undefined) this.#ages.push(expectedDisplayTime - taken);
       if (this.#ages.length > 120) this.#ages.shift();
       this.#next(video);
     });
