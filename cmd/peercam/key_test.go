@@ -35,11 +35,11 @@ func TestNoKeyIsRefused(t *testing.T) {
 }
 
 // unopened fails the test if camera or microphone was ever opened.
-func (p *program) unopened() {
-	p.t.Helper()
+func (s *site) unopened() {
+	s.t.Helper()
 	for _, name := range []string{"peercam_camera_open", "peercam_microphone_open", "peercam_frames_captured_total", "peercam_viewers"} {
-		if n := p.metric(name); n != 0 {
-			p.t.Errorf("%s is %v", name, n)
+		if n := s.metric(name); n != 0 {
+			s.t.Errorf("%s is %v", name, n)
 		}
 	}
 }

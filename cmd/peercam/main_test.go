@@ -9,8 +9,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// patience bounds waits for what must come; nothing is asserted about time.
-const patience = 30 * time.Second
+// patience bounds waits for what must come; nothing is asserted about time. It
+// is longer than a viewer that vanished is waited for.
+const patience = 45 * time.Second
 
 func TestMain(m *testing.M) {
 	viewersMain() // does not return in the process of a benchmark's viewers

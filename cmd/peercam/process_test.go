@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,21 +48,20 @@ func removeBinary() {
 
 // process is peercam in a process of its own.
 type process struct {
-	t      testing.TB
+	site
 	cmd    *exec.Cmd
-	first  string // line of stdout
 	stderr transcript
 	ended  chan struct{}
 }
 
-func spawn(t testing.TB, args ...string) *process {
+func spawn(t testing.TB, stdin io.Reader, args ...string) *process {
 	t.Helper()
 	path, err := peercamBinary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
-	p.cmd.Stderr = &p.stderr
+	p := &process{site: site{t: t}, cmd: exec.Command(path, args...), ended: make(chan struct{})}
+	p.cmd.Stdin, p.cmd.Stderr = stdin, &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -98,6 +98,7 @@ func spawn(t testing.TB, args ...string) *process {
 	case <-time.After(patience):
 		t.Fatalf("peercam %q printed nothing; it said:\n%s", args, p.stderr.String())
 	}
+	_, p.key, _ = strings.Cut(p.first, "#k=")
 	return p
 }
 
@@ -117,14 +118,14 @@ func (p *process) signal(s os.Signal) (code int) {
 
 func TestProcesses(t *testing.T) {
 	addr := freeAddr(t)
-	server := spawn(t, "serve", "--listen", addr)
+	server := spawn(t, nil, "serve", "--listen", addr)
 	if want := "http://" + addr + "/"; server.first != want {
 		t.Errorf("serve printed %q, want %q", server.first, want)
 	}
 	film := write(t, "clip.y4m", []byte(y4mHeader(10)), red.y4mFrame(), red.y4mFrame())
 	key := filepath.Join(t.TempDir(), "key")
 	args := []string{"share", "--signal", "ws://" + addr, "--room", "kitchen", "--camera", "file:" + film, "--mic", "none", "--key-file", key}
-	camera := spawn(t, args...)
+	camera := spawn(t, nil, args...)
 	if !strings.HasPrefix(camera.first, "http://"+addr+"/kitchen#k=") {
 		t.Errorf("share printed %q", camera.first)
 	}
@@ -135,7 +136,7 @@ func TestProcesses(t *testing.T) {
 	// Without a goodbye, as after a crash or a power cut.
 	camera.signal(syscall.SIGKILL)
 	v.until("document.documentElement.dataset.state !== 'live'")
-	camera = spawn(t, args...)
+	camera = spawn(t, nil, args...)
 	v.state("live")
 	v.shows(red)
 

@@ -19,11 +19,16 @@ import (
 	"github.com/peercam/peercam/signaling"
 )
 
+// site is what a running peercam can be reached at.
+type site struct {
+	t     testing.TB
+	first string // line of stdout: the link
+	key   string // what follows #k= in it
+}
+
 // program is peercam, run within this process.
 type program struct {
-	t      testing.TB
-	first  string // line of stdout: the link
-	key    string // what follows #k= in it
+	site
 	stdout *transcript
 	stderr *transcript
 	cancel context.CancelFunc
@@ -82,7 +87,7 @@ func start(t testing.TB, env environment, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
-	p := &program{t: t, stdout: &transcript{}, stderr: &transcript{}, cancel: cancel, ended: make(chan struct{})}
+	p := &program{site: site{t: t}, stdout: &transcript{}, stderr: &transcript{}, cancel: cancel, ended: make(chan struct{})}
 	env.stdout = in
 	if env.stderr == nil {
 		env.stderr = p.stderr
@@ -154,29 +159,29 @@ func (p *program) check() {
 }
 
 // at is a URL of the program's own server.
-func (p *program) at(path string) string {
-	u, err := url.Parse(p.first)
+func (s *site) at(path string) string {
+	u, err := url.Parse(s.first)
 	if err != nil {
-		p.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return "http://" + u.Host + path
 }
 
 // addr is the address that the program's own server listens on.
-func (p *program) addr() string { return strings.TrimPrefix(p.at(""), "http://") }
+func (s *site) addr() string { return strings.TrimPrefix(s.at(""), "http://") }
 
 // ws is the program as a signaling server for others.
-func (p *program) ws() string { return "ws://" + p.addr() }
+func (s *site) ws() string { return "ws://" + s.addr() }
 
-func (p *program) secret() signaling.Key {
-	k, err := signaling.ParseKey(p.key)
+func (s *site) secret() signaling.Key {
+	k, err := signaling.ParseKey(s.key)
 	if err != nil {
-		p.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	return k
 }
 
-func (p *program) token() string { return p.secret().Token() }
+func (s *site) token() string { return s.secret().Token() }
 
 // logged waits until the program has said text.
 func (p *program) logged(text string) {
@@ -219,13 +224,13 @@ func request(t testing.TB, method, url, body string, header ...string) (*http.Re
 	return resp, b
 }
 
-// metrics is /metrics, with the samples of each metric added up.
-func (p *program) metrics() map[string]float64 {
-	p.t.Helper()
-	_, text := request(p.t, "GET", p.at("/metrics"), "")
+// metrics is /metrics, with the samples of each metric added us.
+func (s *site) metrics() map[string]float64 {
+	s.t.Helper()
+	_, text := request(s.t, "GET", s.at("/metrics"), "")
 	samples, err := parseMetrics(text)
 	if err != nil {
-		p.t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	sums := map[string]float64{}
 	for name, all := range samples {
@@ -236,9 +241,9 @@ func (p *program) metrics() map[string]float64 {
 	return sums
 }
 
-func (p *program) metric(name string) float64 {
-	p.t.Helper()
-	return p.metrics()[name]
+func (s *site) metric(name string) float64 {
+	s.t.Helper()
+	return s.metrics()[name]
 }
 
 // eventually polls what cannot be waited for otherwise.

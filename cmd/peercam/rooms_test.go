@@ -9,9 +9,9 @@ import (
 )
 
 // present tells whether so many cameras and viewers are at a server.
-func (p *program) present(cameras, viewers float64) func() bool {
+func (s *site) present(cameras, viewers float64) func() bool {
 	return func() bool {
-		return p.metric("peercam_signaling_cameras") == cameras && p.metric("peercam_signaling_viewers") == viewers
+		return s.metric("peercam_signaling_cameras") == cameras && s.metric("peercam_signaling_viewers") == viewers
 	}
 }
 

@@ -8,6 +8,8 @@ const probe = {
   received: [],
   /** how often an answer was used */
   answersUsed: 0,
+  /** performance.now() when the first picture was there to be shown */
+  pictureAt: 0,
   /** the states that the page went through */
   states: [],
   /** what a developer would see in red */
@@ -44,6 +46,23 @@ const probe = {
       if (performance.now() > end) throw new Error(`no picture with a barcode in video ${n}; ${probe.tell()}`);
       if (!video) await probe.pause(50);
     }
+  },
+
+  /** How old the pictures are when they come onto the screen, for so long. @returns {Promise<number[]>} milliseconds */
+  ages(duration) {
+    const video = document.querySelector('video');
+    const ages = [];
+    const end = performance.now() + duration;
+    return new Promise((resolve) => {
+      setTimeout(() => resolve(ages), duration + 1000);
+      video.requestVideoFrameCallback(function shown() {
+        const now = performance.timeOrigin + performance.now();
+        const time = barcode(video);
+        if (time) ages.push(now - time);
+        if (performance.now() < end) video.requestVideoFrameCallback(shown);
+        else resolve(ages);
+      });
+    });
   },
 
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
@@ -138,6 +157,7 @@ new MutationObserver(() => {
   if (state !== probe.states.at(-1)) probe.states.push(state);
 }).observe(document, { subtree: true, attributeFilter: ['data-state'] });
 
+addEventListener('loadeddata', () => { probe.pictureAt ||= performance.now(); }, true);
 addEventListener('error', (e) => probe.errors.push(String(e.message || e.target?.src || e.target?.href)), true);
 addEventListener('unhandledrejection', (e) => probe.errors.push(`unhandled: ${e.reason?.stack ?? e.reason}`));
 addEventListener('securitypolicyviolation', (e) => probe.errors.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));
