@@ -170,7 +170,18 @@ func newAutoVideo(o Options) (VideoSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &autoVideo{camera: camera, standIn: Captioned(&testVideo{want: o.Want}, NoCamera), log: o.log()}, nil
+	a := &autoVideo{camera: camera, standIn: Captioned(&testVideo{want: o.Want}, NoCamera), log: o.log()}
+	// Who starts without a camera should hear it now, not from the first viewer.
+	if cameras, err := listCameras(context.Background()); err == nil && len(cameras) == 0 {
+		a.tell()
+	}
+	return a, nil
+}
+
+func (a *autoVideo) tell() {
+	if !a.told.Swap(true) {
+		a.log.Warn("no camera found, showing the test picture: plug one in, or name a source with --camera test, file:PATH or exec:COMMAND")
+	}
 }
 
 func (a *autoVideo) String() string { return a.camera.String() }
@@ -181,8 +192,6 @@ func (a *autoVideo) Open(ctx context.Context, want Format) (VideoReader, error) 
 		a.told.Store(false)
 		return r, err
 	}
-	if !a.told.Swap(true) {
-		a.log.Warn("no camera found, showing the test picture: plug one in, or name a source with --camera test, file:PATH or exec:COMMAND")
-	}
+	a.tell()
 	return a.standIn.Open(ctx, want)
 }

@@ -209,8 +209,12 @@ func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logg
 
 func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (capture.AudioSource, error) {
 	if s.Mic == "auto" {
-		if devices, err := capture.Devices(ctx); err != nil || !hasMicrophone(devices) {
-			log.Warn("no microphone found: there will be no sound; plug one in and start again, or name one with --mic", "err", err)
+		devices, err := capture.Devices(ctx)
+		if err != nil {
+			log.Debug("listing devices", "err", err)
+		}
+		if !hasMicrophone(devices) {
+			log.Warn("no microphone found, so there will be no sound: plug one in and start again, or name a source with --mic")
 			return nil, nil
 		}
 	}
