@@ -95,6 +95,22 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 	e.lossControl(now)
 }
 
+// Report takes the fraction lost of a receiver report, 0 to 1, from a viewer
+// that gives no transport-wide feedback: loss alone then decides
+// (draft-ietf-rmcat-gcc-02, section 6).
+func (e *Estimator) Report(now time.Time, lost float64) {
+	e.loss = lost
+	dt := min(max(now.Sub(e.lastGrow), 0), 2*time.Second)
+	e.lastGrow = now
+	switch {
+	case lost > 0.10:
+		e.target *= 1 - 0.5*lost
+	case lost < 0.02:
+		e.target *= math.Pow(1.08, dt.Seconds())
+	}
+	e.target = min(max(e.target, e.least), e.most)
+}
+
 // closeBurst feeds a finished burst to the trend line and to the probe.
 func (e *Estimator) closeBurst(now time.Time) {
 	g, p := e.group, e.previous

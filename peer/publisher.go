@@ -208,7 +208,7 @@ func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, boo
 	case s != nil:
 		return s, false, nil
 	case full:
-		return nil, false, fmt.Errorf("%w: %d are watching already", ErrBusy, p.c.MaxSessions)
+		return nil, false, p.busy()
 	}
 	s, err := p.newSession(id, audio, signal)
 	if err != nil {
@@ -216,9 +216,14 @@ func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, boo
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.sessions[id] != nil {
-		_ = s.pc.Close()
-		return nil, false, ErrClosed
+	switch { // a hundred may have come this far at once
+	case p.closed || p.sessions[id] != nil:
+		err = ErrClosed
+	case len(p.sessions) >= p.c.MaxSessions:
+		err = p.busy()
+	}
+	if err != nil {
+		return nil, false, errors.Join(err, s.pc.Close())
 	}
 	p.sessions[id] = s
 	p.changed()
@@ -228,6 +233,10 @@ func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, boo
 		s.run(p.ctx)
 	}()
 	return s, true, nil
+}
+
+func (p *Publisher) busy() error {
+	return fmt.Errorf("%w: %d are watching already", ErrBusy, p.c.MaxSessions)
 }
 
 func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, error) {

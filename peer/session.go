@@ -68,6 +68,7 @@ type Session struct {
 	counters  Counters
 	estimate  atomic.Int64 // bit/s; 0: not known yet
 	connected atomic.Bool
+	gap       atomic.Bool // a frame was dropped: what follows cannot be decoded
 
 	// Only the session's goroutine touches what follows.
 	endCode, endReason string
@@ -212,10 +213,7 @@ func (s *Session) offerFrame(f *encode.Frame) {
 	default:
 		f.Release()
 		s.counters.FramesDropped.Add(1)
-		select {
-		case s.events <- func() { s.needKey = true; s.p.requestKeyFrame(time.Now()) }:
-		default:
-		}
+		s.gap.Store(true)
 	}
 }
 
@@ -242,6 +240,9 @@ func (s *Session) sendVideo(f *encode.Frame) {
 	t := s.video
 	if !t.bound.Load() {
 		return
+	}
+	if s.gap.Swap(false) {
+		s.needKey = true
 	}
 	if s.needKey && !f.Key {
 		s.p.requestKeyFrame(time.Now())
@@ -343,6 +344,10 @@ func (s *Session) handle(f feedback) {
 			s.rtt = rtt
 			s.counters.RoundTripMicros.Store(rtt.Microseconds())
 			s.estimator.SetRTT(rtt)
+		}
+		if f.video && !s.video.hasTransport {
+			s.estimator.Report(now, float64(f.report.FractionLost)/256)
+			s.publishEstimate()
 		}
 		if !f.video {
 			s.p.setAudioLoss(s, int(f.report.FractionLost)*100/256)
