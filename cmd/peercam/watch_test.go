@@ -136,7 +136,7 @@ func TestTheStatisticsTellOfThePicture(t *testing.T) {
 	v := open(t, share(t).first)
 	v.live()
 	v.click(`button[aria-label="Statistics"]`)
-	for _, figure := range []string{`Size\s+640 × 360`, `Frame rate\s+\d+ fps`, `VP8`, `Bit rate\s+[\d.]+ [kM]bit/s`, `Loss\s+0\.0 %`, `Round trip\s+\d+ ms`, `Viewers\s+1\b`} {
+	for _, figure := range []string{`Age\s+\d+ ms`, `Size\s+640 × 360`, `Frame rate\s+\d+ fps`, `VP8`, `Bit rate\s+[\d.]+ [kM]bit/s`, `Loss\s+0\.0 %`, `Round trip\s+\d+ ms`, `Viewers\s+1\b`} {
 		v.until("new RegExp(%q, 'i').test(document.body.innerText)", figure)
 	}
 }

@@ -12,15 +12,18 @@ const probe = {
   pictureAt: 0,
   /** the states that the page went through */
   states: [],
-  /** what a developer would see in red */
+  /** the first things that a developer would see in red */
   errors: [],
+  fault(text) {
+    if (probe.errors.length < 8) probe.errors.push(text);
+  },
 
   /** Resolves when ok() is true: asked at each frame, and whenever the page changes. */
   until(ok, patience) {
     return new Promise((resolve, reject) => {
       const watch = new MutationObserver(look);
       const tick = setInterval(look, 100);
-      const end = setTimeout(() => done(() => reject(new Error(`never: ${ok}; ${probe.tell()}`))), patience);
+      const end = setTimeout(() => done(() => reject(new Error(`never: ${ok}`))), patience);
       function done(then) {
         watch.disconnect();
         clearInterval(tick);
@@ -43,7 +46,7 @@ const probe = {
       if (video) await Promise.race([new Promise((shown) => video.requestVideoFrameCallback(shown)), probe.pause(500)]);
       const time = video && barcode(video);
       if (time) return { time, now: Date.now() };
-      if (performance.now() > end) throw new Error(`no picture with a barcode in video ${n}; ${probe.tell()}`);
+      if (performance.now() > end) throw new Error(`no picture with a barcode in video ${n}`);
       if (!video) await probe.pause(50);
     }
   },
@@ -158,7 +161,7 @@ new MutationObserver(() => {
 }).observe(document, { subtree: true, attributeFilter: ['data-state'] });
 
 addEventListener('loadeddata', () => { probe.pictureAt ||= performance.now(); }, true);
-addEventListener('error', (e) => probe.errors.push(String(e.message || e.target?.src || e.target?.href)), true);
-addEventListener('unhandledrejection', (e) => probe.errors.push(`unhandled: ${e.reason?.stack ?? e.reason}`));
-addEventListener('securitypolicyviolation', (e) => probe.errors.push(`policy: ${e.violatedDirective} ${e.blockedURI}`));
+addEventListener('error', (e) => probe.fault(String(e.message || e.target?.src || e.target?.href)), true);
+addEventListener('unhandledrejection', (e) => probe.fault(`unhandled: ${e.reason?.stack ?? e.reason}`));
+addEventListener('securitypolicyviolation', (e) => probe.fault(`policy: ${e.violatedDirective} ${e.blockedURI}`));
 window.probe = probe;
