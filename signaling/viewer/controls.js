@@ -78,7 +78,7 @@ export class Controls {
       else this.#rest();
     });
     this.bar.addEventListener('pointerup', () => this.stir());
-    document.documentElement.addEventListener('pointerleave', () => this.#rest());
+    document.documentElement.addEventListener('pointerleave', (e) => e.pointerType === 'mouse' && this.#rest());
   }
 
   #key(e) {

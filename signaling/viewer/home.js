@@ -8,6 +8,8 @@ import { words } from './words.js';
 
 /** A page that nobody looks at lets the cameras go after so long, milliseconds. */
 const HIDDEN = 20_000;
+/** The path of a room, see PROTOCOL.md, "join". */
+const ROOM = /^\/[\w~-][\w.~-]{0,63}$/;
 /** Pictures of one room in its card. */
 const MOST = 4;
 
@@ -148,7 +150,7 @@ byId('paste').onsubmit = (e) => {
   const input = byId('link');
   const text = input.value.trim();
   const url = tryUrl(text) ?? tryUrl(`/${text.replace(/^\/+/, '')}`);
-  const usable = url && /^https?:$/.test(url.protocol) && url.pathname.length > 1 && text;
+  const usable = url && text && /^https?:$/.test(url.protocol) && ROOM.test(url.pathname);
   input.classList.toggle('wrong', !usable);
   byId('problem').textContent = usable ? '' : 'That is no link to a room. One looks like http://192.168.1.7:8080/kitchen#k=…';
   if (usable) location.assign(url.href);

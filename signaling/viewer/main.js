@@ -38,8 +38,14 @@ setTimeout(loadLater, 500);
 async function loadLater() {
   if (isLoading) return;
   isLoading = true;
-  const { Later } = await import('./later.js');
-  later = new Later({ stage, room: name, key: keyText, say });
+  try {
+    const { Later } = await import('./later.js');
+    later = new Later({ stage, room: name, key: keyText, say });
+  } catch {
+    isLoading = false;
+    setTimeout(loadLater, 2000); // the server went away meanwhile
+    return;
+  }
   render();
 }
 

@@ -57,11 +57,15 @@ export class Session {
     };
     control.onopen = () => this.say({ type: 'hello', version: 1 });
     control.onmessage = ({ data }) => {
+      let message;
       try {
-        onControl(JSON.parse(data));
+        message = JSON.parse(data);
       } catch {
-        // not JSON: from a later version, perhaps
+        return; // from a later version, perhaps
       }
+      // comes this way too, since signaling may be away
+      if (message?.type === 'bye') this.#close(message.code || 'failed', message.message ?? '');
+      else onControl(message);
     };
   }
 

@@ -23,13 +23,12 @@ export class Tile {
     this.blocked = false;
     this.video = el('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': this.label });
     this.video.setAttribute('muted', '');
-    this.video.disablePictureInPicture = false;
     this.#last = el('canvas', { class: 'last', hidden: true, 'aria-hidden': 'true' });
     this.veil = new Veil({ act, can });
     this.opener = el('button', { class: 'opener', type: 'button', 'aria-label': `Enlarge ${this.label}`, onclick: open, hidden: !open });
     this.caption = el('figcaption', {}, el('span', { class: 'dot' }), el('span', { textContent: this.label }));
     this.play = el('button', { class: 'pill play', type: 'button', hidden: true, onclick: () => this.#play() }, icon('play'), 'Tap to play');
-    this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.veil.node, this.caption, this.opener, this.play);
+    this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.opener, this.veil.node, this.caption, this.play);
     this.update();
   }
 
@@ -44,6 +43,7 @@ export class Tile {
       dataset.state = view.state;
       dataset.code = view.code;
     }
+    this.node.classList.toggle('bare', !this.video.videoWidth);
     this.veil.show(words(view, this.about));
   }
 
