@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/peercam/peercam/capture"
 )
 
 // Colours that the tests film: Y, Cb, Cr of full frames, and a condition on
@@ -142,4 +145,22 @@ func TestAPipeIsFilmedToItsEnd(t *testing.T) {
 		t.Errorf("the program ended with code %d", code)
 	}
 	v.state("ended")
+}
+
+// What a person gets who names nothing, with or without a camera.
+func TestThereIsAlwaysAPicture(t *testing.T) {
+	devices, err := capture.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, environment{}, "--listen", "127.0.0.1:0", "--key-file", filepath.Join(t.TempDir(), "key"))
+	v := open(t, p.first)
+	v.state("live")
+	v.until("document.querySelector('video').videoWidth > 0")
+	for kind, want := range map[string]string{capture.KindCamera: "no camera found", capture.KindMicrophone: "no microphone found"} {
+		there := slices.ContainsFunc(devices, func(d capture.Device) bool { return d.Kind == kind })
+		if said := strings.Contains(p.stderr.String(), want); said == there {
+			t.Errorf("%s is there: %v; it says %q: %v", kind, there, want, said)
+		}
+	}
 }
