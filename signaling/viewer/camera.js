@@ -78,8 +78,7 @@ export class Camera {
   }
 
   get silence() {
-    return this.#current && !this.#current.end
-      ? performance.now() - Math.max(this.#current.heardAt, this.#current.startedAt) : Infinity;
+    return this.#current && !this.#current.end ? this.#current.silence : Infinity;
   }
 
   /** @returns {import('./policy.js').View} */
@@ -142,7 +141,7 @@ export class Camera {
 
   step() {
     const now = performance.now();
-    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt };
+    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence };
     const what = decide({
       id: this.id, refused: Boolean(this.#verdict && !this.#verdict.retry),
       current: link(this.#current), next: link(this.#next), retryAt: this.#retryAt,

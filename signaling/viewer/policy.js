@@ -52,6 +52,7 @@ export const crowdedDelay = (attempt, random) => Math.min(30_000, 5000 * 2 ** Ma
  * @property {string} id the camera it is with
  * @property {number} startedAt
  * @property {number} heardAt when media last arrived, 0 for never
+ * @property {number} silence since then, or since the start, as of the last look
  *
  * @typedef {object} Camera
  * @property {string} id its present id, '' when it is not there
@@ -72,7 +73,7 @@ export const crowdedDelay = (attempt, random) => Math.min(30_000, 5000 * 2 ** Ma
  *   came back; ask the server whether it is there
  */
 export function decide(c, now) {
-  const silence = c.current ? now - Math.max(c.current.heardAt, c.current.startedAt) : Infinity;
+  const silence = c.current?.silence ?? Infinity;
   if (c.next) {
     if (c.current && c.current.heardAt > c.next.startedAt && !c.next.heardAt && silence < SILENT_NEW_CAMERA) return 'keep';
     if (now - c.next.startedAt > SETUP) return 'give up';

@@ -17,6 +17,7 @@ export class Session {
   #key;
   #send;
   #bytes = 0;
+  #lookedAt;
 
   /**
    * @param {object} options
@@ -34,6 +35,7 @@ export class Session {
     this.startedAt = performance.now();
     /** performance.now() when media last was seen to arrive, 0 for never */
     this.heardAt = 0;
+    this.#lookedAt = this.startedAt;
     /** @type {MediaStream|null} from the answer on */
     this.stream = null;
     this.hasAudio = false;
@@ -176,8 +178,17 @@ export class Session {
       if (report.type === 'inbound-rtp' || report.type === 'transport') bytes += report.bytesReceived ?? 0;
       if (report.framesDecoded) this.decoding = true;
     }
-    if (bytes > this.#bytes) this.heardAt = performance.now();
+    this.#lookedAt = performance.now();
+    if (bytes > this.#bytes) this.heardAt = this.#lookedAt;
     this.#bytes = bytes;
+  }
+
+  /**
+   * @returns {number} for how long nothing had arrived when it was last looked, ms: a
+   *   page whose timers come late must not take its own sleep for that of the camera
+   */
+  get silence() {
+    return Math.max(0, this.#lookedAt - Math.max(this.heardAt, this.startedAt));
   }
 
   /** @param {object} request to the camera, over the data channel */
