@@ -119,7 +119,13 @@ type voiceRun struct {
 
 	reader capture.AudioReader
 	ended  chan error // from the reader's goroutine, once
+
+	said   string // the last failure that was logged, and when
+	saidAt time.Time
 }
+
+// repeatTime is how soon the same failure is not worth a second line.
+const repeatTime = time.Minute
 
 func (r *voiceRun) adjust(ctx context.Context) (again time.Time, err error) {
 	open, again := r.demand.next(time.Now(), r.want.Load())
@@ -207,10 +213,12 @@ func (r *voiceRun) failed(ctx context.Context, err error) (again time.Time, end 
 	}
 	var before error
 	r.update(func(s *VoiceStats) { before, s.Err = s.Err, err })
-	if before == nil || before.Error() != err.Error() {
+	now := time.Now()
+	// A command that ends again and again works for a moment each time.
+	if r.said != err.Error() || before == nil && now.Sub(r.saidAt) > repeatTime {
+		r.said, r.saidAt = err.Error(), now
 		r.log.Warn("the source does not work; it is tried again while somebody listens", "err", err)
 	}
-	now := time.Now()
 	r.demand.failed(now, before == nil)
 	_, again = r.demand.next(now, r.want.Load())
 	return again, nil

@@ -24,8 +24,10 @@ const (
 	// handshakeTime is how long a viewer may take from the answer to the first
 	// packet.
 	handshakeTime = 20 * time.Second
-	// silentTime is how long a viewer may send no RTCP at all.
-	silentTime = 30 * time.Second
+	// silentTime is how long a viewer may send no RTCP at all. A browser that
+	// receives reports several times a second; one that was killed never does
+	// again, and an outage may last some seconds.
+	silentTime = 15 * time.Second
 	reportTime = time.Second
 )
 
