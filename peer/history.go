@@ -21,6 +21,44 @@ type sentPacket struct {
 	timestamp uint32
 	transport uint16 // transport-wide sequence number it went out with
 	resent    time.Time
+	resends   int
+}
+
+const (
+	// maxResends is how often a packet is sent again. Some viewers never notice
+	// that it came as RTX, and ask until it has left their window.
+	maxResends = 4
+	// resendPause is the least time between two sendings of a packet.
+	resendPause = 10 * time.Millisecond
+)
+
+// again tells whether the packet should be sent again now, and notes that it
+// is: once a round trip at first, then more and more rarely.
+func (p *sentPacket) again(now time.Time, rtt time.Duration) bool {
+	if p.resends == maxResends || now.Sub(p.resent) < max(rtt, resendPause)<<max(0, p.resends-1) {
+		return false
+	}
+	p.resent = now
+	p.resends++
+	return true
+}
+
+// repairBudget keeps retransmissions from crowding out what they repair: half
+// of what is sent may be spent on them, in bursts of at most repairBurst bytes.
+type repairBudget struct{ bytes int }
+
+const repairBurst = 96 << 10
+
+// sent adds to the budget for n bytes of new media.
+func (b *repairBudget) sent(n int) { b.bytes = min(b.bytes+n/2, repairBurst) }
+
+// spend takes n bytes out, or tells that there is not enough.
+func (b *repairBudget) spend(n int) bool {
+	if b.bytes < n {
+		return false
+	}
+	b.bytes -= n
+	return true
 }
 
 // history is the ring of packets that can still be sent again, each holding

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,35 @@ func TestHistoryHoldsFramesOnlyWhileTheyCanBeSent(t *testing.T) {
 	h.clear()
 	if h.get(last) != nil {
 		t.Error("something is left after clear")
+	}
+}
+
+func TestAPacketIsSentAgainMoreAndMoreRarely(t *testing.T) {
+	var p sentPacket
+	start := time.Unix(1000, 0)
+	var at []int
+	for ms := range 5000 {
+		if p.again(start.Add(time.Duration(ms)*time.Millisecond), 50*time.Millisecond) {
+			at = append(at, ms)
+		}
+	}
+	if want := []int{0, 50, 150, 350}; !slices.Equal(at, want) {
+		t.Errorf("asked for every millisecond, sent again at %v ms, want %v", at, want)
+	}
+}
+
+func TestRepairTakesAtMostHalf(t *testing.T) {
+	var b repairBudget
+	sent, spent := 0, 0
+	for range 10_000 {
+		b.sent(1000)
+		sent += 1000
+		for b.spend(maxPacket) {
+			spent += maxPacket
+		}
+	}
+	if spent > sent/2 || spent < sent/2-2*maxPacket {
+		t.Errorf("%d bytes of repair for %d of media", spent, sent)
 	}
 }
 

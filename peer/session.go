@@ -81,6 +81,7 @@ type Session struct {
 	pictureID          uint16
 	packet             [maxPacket]byte
 	history            history
+	repair             repairBudget
 	transport          *transport
 	estimator          *Estimator
 	rtt                time.Duration
@@ -281,6 +282,7 @@ func (s *Session) writePacket(p *sentPacket) {
 	n := s.compose(s.packet[:], p)
 	p.transport = s.number(maxHeader + n)
 	t.use(&t.header, ext, p.transport)
+	s.repair.sent(n)
 	s.write(t, &t.header, s.packet[:n])
 }
 
@@ -367,13 +369,12 @@ func (s *Session) publishEstimate() {
 }
 
 // resend answers a NACK: in a stream of its own where the viewer knows RTX
-// (RFC 4588), else the very same packet again. At most once a round trip.
+// (RFC 4588), else the very same packet again.
 func (s *Session) resend(now time.Time, seq uint16) {
 	p := s.history.get(seq)
-	if p == nil || now.Sub(p.resent) < max(s.rtt, 10*time.Millisecond) {
+	if p == nil || !p.again(now, s.rtt) || !s.repair.spend(maxPacket) {
 		return
 	}
-	p.resent = now
 	t := s.video
 	s.counters.Resent.Add(1)
 	if !t.hasRTX {
