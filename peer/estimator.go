@@ -149,22 +149,37 @@ func (e *Estimator) cut(now time.Time) {
 	}
 	base := e.target
 	if rate, ok := e.acked.rate(); ok {
-		base = min(base, rate)
-		e.capacity = rate
+		if rate < e.target/2 {
+			// The encoder sends far less than it may: what arrived tells little of
+			// the link, and the delay may be the viewer's own (a busy machine). If it
+			// is the link's after all, the next cut follows in a moment.
+			base = max(rate, 0.7*e.target)
+		} else {
+			base = min(base, rate)
+			e.capacity = rate
+		}
 	}
 	e.target = min(max(0.85*base, e.least), e.most)
 	e.lastCut, e.lastGrow = now, now
 }
 
-// grow raises the target: by 8 % a second far from the known capacity, by one
-// packet a round trip near to it, and never past 1.5 times what arrived.
+// calmTime is how long after a cut the estimate grows carefully.
+const calmTime = 5 * time.Second
+
+// grow raises the target: by 8 % a second far from the known capacity, by 25 %
+// when nothing has been wrong for a while, by one packet a round trip near to
+// the capacity, and never past 1.5 times what arrived.
 func (e *Estimator) grow(now time.Time) {
 	dt := now.Sub(e.lastGrow)
 	e.lastGrow = now
 	if dt <= 0 || dt > time.Second {
 		dt = min(max(dt, 0), 100*time.Millisecond)
 	}
-	step := e.target * (math.Pow(1.08, dt.Seconds()) - 1)
+	rise := 1.08
+	if now.Sub(e.lastCut) > calmTime {
+		rise = 1.25
+	}
+	step := e.target * (math.Pow(rise, dt.Seconds()) - 1)
 	if e.capacity > 0 && e.target > 0.9*e.capacity && e.target < 1.1*e.capacity {
 		perRound := maxPacket * 8.0
 		round := e.rtt + 100*time.Millisecond

@@ -15,6 +15,7 @@ type path struct {
 	loss   float64
 	jitter time.Duration
 
+	limit  int       // most bit/s that the encoder makes; 0: what the estimate says
 	free   time.Time // when the queue is empty
 	random *rand.Rand
 }
@@ -30,10 +31,11 @@ func (p *path) carry(at time.Time, size int) (arrives time.Time, ok bool) {
 	return p.free.Add(p.delay + time.Duration(p.random.Float64()*float64(p.jitter))), true
 }
 
-// simulate sends 30 frames a second at what the estimator says, at most cap,
-// and returns the mean target and the longest queue of each second.
-func simulate(e *Estimator, p *path, seconds, limit int, change func(second int)) (targets []float64, waits []time.Duration) {
-	p.random = rand.New(rand.NewPCG(1, 2))
+// simulate sends 30 frames a second at what the estimator says, and returns the mean target and the longest queue of each second.
+func simulate(e *Estimator, p *path, seconds int, change func(second int)) (targets []float64, waits []time.Duration) {
+	if p.random == nil {
+		p.random = rand.New(rand.NewPCG(1, 2))
+	}
 	epoch := time.Unix(1_000_000, 0)
 	now := epoch
 	type packet struct {
@@ -47,7 +49,11 @@ func simulate(e *Estimator, p *path, seconds, limit int, change func(second int)
 		}
 		sum, wait := 0.0, time.Duration(0)
 		for range 30 {
-			frame := min(e.Target(), limit) / 30 / 8
+			rate := e.Target()
+			if p.limit > 0 {
+				rate = min(rate, p.limit)
+			}
+			frame := rate / 30 / 8
 			for sent := 0; sent < frame; sent += 1200 {
 				size := min(1200, frame-sent)
 				arrives, ok := p.carry(now, size)
@@ -84,7 +90,7 @@ func newPath(rate float64) *path {
 func TestEstimateFindsTheLink(t *testing.T) {
 	for _, rate := range []float64{400e3, 1e6, 2.5e6} {
 		e := NewEstimator(startBitrate, testLeast, testMost)
-		targets, _ := simulate(e, newPath(rate), 40, testMost, nil)
+		targets, _ := simulate(e, newPath(rate), 40, nil)
 		mean := 0.0
 		for _, x := range targets[20:] {
 			mean += x / 20
@@ -97,7 +103,9 @@ func TestEstimateFindsTheLink(t *testing.T) {
 
 func TestEstimateRisesOnAWideLink(t *testing.T) {
 	e := NewEstimator(startBitrate, testLeast, testMost)
-	targets, _ := simulate(e, newPath(1e9), 20, 2_500_000, nil)
+	p := newPath(1e9)
+	p.limit = 2_500_000
+	targets, _ := simulate(e, p, 20, nil)
 	if last := targets[len(targets)-1]; last < 2_500_000 {
 		t.Errorf("on a gigabit the estimate is %.0f after 20 s of sending 2.5 Mbit/s", last)
 	}
@@ -106,7 +114,7 @@ func TestEstimateRisesOnAWideLink(t *testing.T) {
 func TestEstimateFollowsAStep(t *testing.T) {
 	e := NewEstimator(startBitrate, testLeast, testMost)
 	p := newPath(2.5e6)
-	targets, waits := simulate(e, p, 90, testMost, func(s int) {
+	targets, waits := simulate(e, p, 90, func(s int) {
 		switch s {
 		case 20:
 			p.rate = 500e3
@@ -129,7 +137,7 @@ func TestSomeLossIsNotYieldedTo(t *testing.T) {
 	e := NewEstimator(startBitrate, testLeast, testMost)
 	p := newPath(4e6)
 	p.loss = 0.05
-	targets, _ := simulate(e, p, 40, testMost, nil)
+	targets, _ := simulate(e, p, 40, nil)
 	if last := targets[39]; last < 1.5e6 {
 		t.Errorf("with 5 %% loss on 4 Mbit/s the estimate is %.0f", last)
 	}
@@ -140,7 +148,7 @@ func TestEstimateStaysWithinItsBounds(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		e := NewEstimator(startBitrate, testLeast, testMost)
 		p := &path{rate: 1e5 + r.Float64()*1e7, delay: time.Duration(r.Int64N(int64(300 * time.Millisecond))), queue: time.Second, loss: r.Float64() / 2, jitter: 20 * time.Millisecond}
-		targets, _ := simulate(e, p, 20, testMost, func(int) { p.rate = 1e5 + r.Float64()*1e7 })
+		targets, _ := simulate(e, p, 20, func(int) { p.rate = 1e5 + r.Float64()*1e7 })
 		for s, x := range targets {
 			if x < testLeast || x > testMost {
 				t.Fatalf("seed %d, second %d: estimate %.0f", seed, s, x)
@@ -166,5 +174,27 @@ func TestReportsAloneDecideByLoss(t *testing.T) {
 	}
 	if e.Target() > high/2 {
 		t.Errorf("after 5 s at 30 %% loss: %d of %d", e.Target(), high)
+	}
+}
+
+// While the camera opens only a trickle of sound flows, and a busy viewer's
+// jitter looks like a queue. That must not starve the picture that follows.
+func TestATrickleDoesNotStarveWhatFollows(t *testing.T) {
+	for seed := range uint64(10) {
+		e := NewEstimator(startBitrate, testLeast, testMost)
+		p := newPath(1e8)
+		p.random = rand.New(rand.NewPCG(seed, 1))
+		p.jitter, p.limit = 60*time.Millisecond, 60_000
+		targets, _ := simulate(e, p, 20, func(s int) {
+			if s == 3 {
+				p.jitter, p.limit = 5*time.Millisecond, 0
+			}
+		})
+		if targets[2] < startBitrate/3 {
+			t.Errorf("seed %d: after 3 s of 60 kbit/s with jitter the estimate is %.0f", seed, targets[2])
+		}
+		if targets[19] < 1.5e6 {
+			t.Errorf("seed %d: 17 s later it is %.0f", seed, targets[19])
+		}
 	}
 }
