@@ -16,7 +16,8 @@ type Estimator struct {
 
 	group, previous burst
 	trend           trendline
-	acked           ackedRate
+	sent, acked     windowRate
+	epoch           time.Time // of sent
 	lossSent        int
 	lossLost        int
 	lastLossCut     time.Time
@@ -62,6 +63,10 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 	for i := range acks {
 		a := &acks[i]
 		e.lossSent++
+		if e.epoch.IsZero() {
+			e.epoch = a.Sent
+		}
+		e.sent.add(a.Sent.Sub(e.epoch), a.Size)
 		if !a.Received {
 			e.lossLost++
 			continue
@@ -148,16 +153,19 @@ func (e *Estimator) cut(now time.Time) {
 		return
 	}
 	base := e.target
-	if rate, ok := e.acked.rate(); ok {
-		if rate < e.target/2 {
-			// The encoder sends far less than it may: what arrived tells little of
-			// the link, and the delay may be the viewer's own (a busy machine). If it
-			// is the link's after all, the next cut follows in a moment.
-			base = max(rate, 0.7*e.target)
-		} else {
-			base = min(base, rate)
-			e.capacity = rate
-		}
+	sent, known := e.sent.rate()
+	switch arrived, ok := e.acked.rate(); {
+	case known && sent < e.least:
+		// So little does not fill a link that we could serve at all: the delay is
+		// the viewer's own, a machine that is busy opening the page perhaps.
+		return
+	case known && ok && sent < e.target/2:
+		// What arrived tells what the encoder made, not what the link carries. If
+		// the delay is the link's, the next cut follows in a moment.
+		base = max(arrived, 0.7*e.target)
+	case ok:
+		base = min(base, arrived)
+		e.capacity = arrived
 	}
 	e.target = min(max(0.85*base, e.least), e.most)
 	e.lastCut, e.lastGrow = now, now
@@ -207,9 +215,8 @@ func (e *Estimator) lossControl(now time.Time) {
 	}
 }
 
-// ackedRate is the rate at which bytes arrived over the last half second, by
-// the viewer's clock.
-type ackedRate struct {
+// windowRate is the rate of bytes over the last half second of a clock.
+type windowRate struct {
 	at   [512]time.Duration
 	size [512]int
 	head int
@@ -217,9 +224,9 @@ type ackedRate struct {
 	sum  int
 }
 
-const ackedWindow = 500 * time.Millisecond
+const rateWindow = 500 * time.Millisecond
 
-func (r *ackedRate) add(at time.Duration, size int) {
+func (r *windowRate) add(at time.Duration, size int) {
 	if r.n == len(r.at) {
 		r.drop()
 	}
@@ -227,25 +234,25 @@ func (r *ackedRate) add(at time.Duration, size int) {
 	r.at[i], r.size[i] = at, size
 	r.n++
 	r.sum += size
-	for r.n > 1 && at-r.at[r.head] > ackedWindow {
+	for r.n > 1 && at-r.at[r.head] > rateWindow {
 		r.drop()
 	}
 }
 
-func (r *ackedRate) drop() {
+func (r *windowRate) drop() {
 	r.sum -= r.size[r.head]
 	r.head = (r.head + 1) % len(r.at)
 	r.n--
 }
 
 // rate is in bit/s; false until there is enough to tell.
-func (r *ackedRate) rate() (float64, bool) {
+func (r *windowRate) rate() (float64, bool) {
 	if r.n < 10 {
 		return 0, false
 	}
 	last := (r.head + r.n - 1) % len(r.at)
 	span := r.at[last] - r.at[r.head]
-	if span < ackedWindow/4 {
+	if span < rateWindow/4 {
 		return 0, false
 	}
 	return float64(r.sum-r.size[r.head]) * 8 / span.Seconds(), true

@@ -14,6 +14,7 @@ type path struct {
 	queue  time.Duration // longest; what would wait longer is lost
 	loss   float64
 	jitter time.Duration
+	lag    time.Duration // by which packets come later and later within each second: a viewer short of CPU time
 
 	limit  int       // most bit/s that the encoder makes; 0: what the estimate says
 	free   time.Time // when the queue is empty
@@ -28,7 +29,8 @@ func (p *path) carry(at time.Time, size int) (arrives time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	p.free = p.free.Add(time.Duration(float64(size*8) / p.rate * float64(time.Second)))
-	return p.free.Add(p.delay + time.Duration(p.random.Float64()*float64(p.jitter))), true
+	arrives = p.free.Add(p.delay + time.Duration(p.random.Float64()*float64(p.jitter)))
+	return arrives.Add(p.lag * time.Duration(at.Nanosecond()) / time.Second), true
 }
 
 // simulate sends 30 frames a second at what the estimator says, and returns the mean target and the longest queue of each second.
@@ -184,10 +186,10 @@ func TestATrickleDoesNotStarveWhatFollows(t *testing.T) {
 		e := NewEstimator(startBitrate, testLeast, testMost)
 		p := newPath(1e8)
 		p.random = rand.New(rand.NewPCG(seed, 1))
-		p.jitter, p.limit = 60*time.Millisecond, 60_000
+		p.lag, p.limit = 300*time.Millisecond, 60_000
 		targets, _ := simulate(e, p, 20, func(s int) {
 			if s == 3 {
-				p.jitter, p.limit = 5*time.Millisecond, 0
+				p.lag, p.limit = 0, 0
 			}
 		})
 		if targets[2] < startBitrate/3 {
