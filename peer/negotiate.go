@@ -1,0 +1,112 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"github.com/peercam/peercam/encode"
+)
+
+// newSession makes the peer connection of a session, with what its callbacks post.
+func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, error) {
+	api, err := newAPI(p.c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{
+		ICEServers: p.c.ICEServers, Certificates: []webrtc.Certificate{p.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a peer connection: %w", err)
+	}
+	start := min(startBitrate, p.c.MaxBitrate)
+	if p.Viewers() > 0 {
+		start = p.VideoRate() + audioBitrate
+	}
+	s := &Session{
+		id: id, p: p, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
+		frames: make(chan *encode.Frame, videoQueue), sound: make(chan *encode.AudioFrame, audioQueue),
+		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
+		quit: make(chan struct{}), done: make(chan struct{}),
+		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(),
+		estimator: NewEstimator(start, p.c.MinBitrate, 2*p.c.MaxBitrate+audioBitrate),
+	}
+	s.video = newTrack(webrtc.RTPCodecTypeVideo, p.cname)
+	tracks := []*track{s.video}
+	if audio && p.c.Audio != nil {
+		s.audio = newTrack(webrtc.RTPCodecTypeAudio, p.cname)
+		tracks = append(tracks, s.audio)
+	}
+	for _, t := range tracks {
+		sender, err := pc.AddTrack(t)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("adding the %s track: %w", t.kind, err), pc.Close())
+		}
+		s.readers.Add(1)
+		go s.readRTCP(sender, t)
+	}
+	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		switch state {
+		case webrtc.PeerConnectionStateConnected:
+			s.post(func() { s.onConnected(time.Now()) })
+		case webrtc.PeerConnectionStateFailed:
+			s.end("failed", "the connection was lost")
+		case webrtc.PeerConnectionStateClosed:
+			s.end("left", "the viewer closed the connection")
+		}
+	})
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if signal.Candidate == nil {
+			return
+		}
+		if c == nil {
+			signal.Candidate(nil)
+			return
+		}
+		init := c.ToJSON()
+		signal.Candidate(&init)
+	})
+	pc.OnDataChannel(s.openControl)
+	return s, nil
+}
+
+// answer negotiates.
+func (s *Session) answer(ctx context.Context, offer string, trickle bool) (string, error) {
+	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	// For sound that is asked for and not there pion would still promise some.
+	for _, t := range s.pc.GetTransceivers() {
+		if t.Sender() == nil || t.Sender().Track() == nil {
+			if err := t.Stop(); err != nil {
+				return "", err
+			}
+		}
+	}
+	answer, err := s.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	gathered := webrtc.GatheringCompletePromise(s.pc)
+	if err := s.pc.SetLocalDescription(answer); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	if !s.video.bound.Load() {
+		return "", fmt.Errorf("%w: no VP8 stream could be agreed on", ErrBadOffer)
+	}
+	if trickle {
+		return answer.SDP, nil
+	}
+	select {
+	case <-gathered:
+		return s.pc.LocalDescription().SDP, nil
+	case <-s.quit:
+		return "", ErrClosed
+	case <-ctx.Done():
+		return "", fmt.Errorf("gathering candidates: %w", ctx.Err())
+	}
+}
