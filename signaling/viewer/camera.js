@@ -141,7 +141,7 @@ export class Camera {
 
   step() {
     const now = performance.now();
-    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence };
+    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence, lost: !s.stream && s.joins !== this.#signaling.joins };
     const what = decide({
       id: this.id, refused: Boolean(this.#verdict && !this.#verdict.retry),
       current: link(this.#current), next: link(this.#next), retryAt: this.#retryAt,
@@ -160,6 +160,7 @@ export class Camera {
       case 'give up':
         this.#drop();
         this.#failed(now);
+        this.step();
         break;
     }
   }
@@ -168,7 +169,7 @@ export class Camera {
     const peer = this.#firstPeer ?? new Peer();
     this.#firstPeer = undefined;
     const session = new Session({
-      peer, camera: this.#info, room: this.#room, key: this.#key,
+      peer, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,
       send: (message) => this.#signaling.send(message),
       onControl: (message) => {
         if (session !== this.#current) return;

@@ -61,7 +61,7 @@ export class Controls {
       button('help', '?', 'Keys and help', 'help', () => this.#help.showModal()),
     );
     this.offer = el('button', { class: 'pill offer', type: 'button', hidden: true, onclick: () => this.#sound(true) }, icon('muted'), 'Tap for sound');
-    document.body.append(this.offer);
+    this.bar.before(this.offer);
     this.#panel.node.querySelector('.close').onclick = () => this.#stats();
   }
 

@@ -52,6 +52,7 @@ export const crowdedDelay = (attempt, random) => Math.min(30_000, 5000 * 2 ** Ma
  * @property {string} id the camera it is with
  * @property {number} startedAt
  * @property {number} heardAt when media last arrived, 0 for never
+ * @property {boolean} lost its offer went over a socket that is gone, unanswered
  * @property {number} silence since then, or since the start, as of the last look
  *
  * @typedef {object} Camera
@@ -76,7 +77,7 @@ export function decide(c, now) {
   const silence = c.current?.silence ?? Infinity;
   if (c.next) {
     if (c.current && c.current.heardAt > c.next.startedAt && !c.next.heardAt && silence < SILENT_NEW_CAMERA) return 'keep';
-    if (now - c.next.startedAt > SETUP) return 'give up';
+    if (c.next.lost || now - c.next.startedAt > SETUP) return 'give up';
     if (c.next.id !== c.id && c.id && !c.next.heardAt) return 'give up';
     return 'stay';
   }

@@ -25,12 +25,14 @@ export class Session {
    * @param {CameraInfo} options.camera
    * @param {string} options.room
    * @param {import('./key.js').Key|null} options.key null in an open room
+   * @param {number} options.joins how often signaling had joined when this began
    * @param {(message: object) => boolean} options.send
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
    * @param {() => void} options.onChange there is a stream, or media, or an end
    */
-  constructor({ peer, camera, room, key, send, onControl, onChange }) {
+  constructor({ peer, camera, room, key, joins, send, onControl, onChange }) {
     this.name = newSessionId();
+    this.joins = joins;
     this.peer = peer;
     this.startedAt = performance.now();
     /** performance.now() when media last was seen to arrive, 0 for never */

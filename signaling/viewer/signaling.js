@@ -35,6 +35,8 @@ export class Signaling {
     this.onMessage = onMessage;
     this.onChange = onChange;
     this.joined = false;
+    /** how often it joined: what went over an earlier socket and was not answered is lost */
+    this.joins = 0;
     /** tries that failed in a row */
     this.failures = 0;
     /** @type {Refusal|null} */
@@ -72,6 +74,7 @@ export class Signaling {
       case 'welcome':
         this.#timer('join');
         this.joined = true;
+        this.joins++;
         this.refusal = null;
         this.#attempt = this.failures = 0;
         this.iceServers = message.iceServers ?? [];
