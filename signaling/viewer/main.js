@@ -79,7 +79,7 @@ function render() {
   document.title = `${text ? `${text.title} · ` : ''}${name} – peercam`;
   const spoken = text ? `${text.title}. ${text.why}` : 'Live';
   if (spoken !== announced) say(announced = spoken);
-  if (view.state === 'live') loadLater();
+  if (view.state === 'live' && !isLoading) setTimeout(loadLater, 50); // the picture is being painted
   later?.update(view);
 }
 

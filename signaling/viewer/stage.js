@@ -89,6 +89,7 @@ export class Stage {
   #count = 0;
   #layout() {
     this.#count = this.#tiles.size;
+    if (!this.isGrid) return; // measuring costs the first picture ten milliseconds
     const style = getComputedStyle(this.node);
     const width = this.node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     const height = this.node.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
