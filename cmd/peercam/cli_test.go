@@ -170,12 +170,12 @@ func TestHelp(t *testing.T) {
 	if code != exitDone {
 		t.Errorf("code %d", code)
 	}
-	for _, word := range []string{"share", "serve", "devices", "version", "--config"} {
+	for _, word := range []string{"share", "serve", "devices", "token", "version", "--config"} {
 		if !strings.Contains(stdout, word) {
 			t.Errorf("--help does not mention %q:\n%s", word, stdout)
 		}
 	}
-	for _, command := range []string{"share", "serve", "devices", "version"} {
+	for _, command := range []string{"share", "serve", "devices", "token", "version"} {
 		code, stdout, stderr := runToEnd(t, command, "--help")
 		if code != exitDone || !strings.Contains(stdout, "peercam "+command) && !strings.Contains(stdout, "peercam share") {
 			t.Errorf("%s --help: code %d\n%s%s", command, code, stdout, stderr)
@@ -198,6 +198,17 @@ func TestDevices(t *testing.T) {
 	if code != exitDone || stdout == "" {
 		t.Errorf("code %d: %s%s", code, stdout, stderr)
 	}
+}
+
+// What the command prints must let a player in.
+func TestTokenLetsAPlayerIn(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	p := share(t, "--key-file", key)
+	code, stdout, stderr := runToEnd(t, "token", "--key-file", key)
+	if code != exitDone {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	play(t, p.at("/whep/kitchen"), "Authorization: Bearer "+strings.TrimSpace(stdout)).watch()
 }
 
 func TestVersion(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -29,12 +28,12 @@ type shareCommand struct {
 	Room    string        `help:"Name of the room: the last part of the link. The default is this machine's name." placeholder:"NAME"`
 	Listen  string        `help:"Address of the built-in server." default:":8080" placeholder:"ADDR"`
 	Signal  string        `help:"Use a signaling server elsewhere instead of the built-in one." placeholder:"ws://HOST:PORT"`
-	KeyFile string        `help:"Where the key is kept; made at the first start." placeholder:"PATH" type:"path"`
 	Open    bool          `help:"No key: everybody who reaches the server may watch."`
 	Linger  time.Duration `help:"How long the camera stays open after the last viewer has left." default:"10s"`
 	Always  bool          `help:"Keep the camera open even when nobody watches."`
 	Viewers int           `help:"Most viewers at a time." default:"100" placeholder:"N"`
 
+	keyFlags
 	iceFlags
 }
 
@@ -73,7 +72,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	key, err := s.loadKey(log)
+	key, err := s.loadKey()
 	if err != nil {
 		return err
 	}
@@ -165,26 +164,17 @@ func (s *shareCommand) format() capture.Format {
 	return capture.Format{Width: s.Size.Width, Height: s.Size.Height, FPS: s.FPS}
 }
 
-func (s *shareCommand) loadKey(log *slog.Logger) (*signaling.Key, error) {
+func (s *shareCommand) loadKey() (*signaling.Key, error) {
 	if s.Open {
 		if s.KeyFile != "" {
 			return nil, usage("--open and --key-file exclude each other: an open room has no key")
 		}
 		return nil, nil
 	}
-	path := s.KeyFile
-	if path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return nil, usage("there is no place for the key (%w): name one with --key-file", err)
-		}
-		path = filepath.Join(dir, "peercam", "key")
-	}
-	key, err := signaling.LoadKey(path)
+	key, err := loadKey(s.KeyFile)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
-	log.Debug("key loaded", "file", path)
 	return &key, nil
 }
 

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/peercam/peercam/signaling"
+)
+
+// keyFlags are shared by share and token.
+type keyFlags struct {
+	KeyFile string `help:"Where the key is kept; made at the first start." placeholder:"PATH" type:"path"`
+}
+
+type tokenCommand struct{ keyFlags }
+
+// Run prints the room token: what a WHEP player gives as bearer, and what
+// /snapshot asks for.
+func (t *tokenCommand) Run(env environment) error {
+	key, err := loadKey(t.KeyFile)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(env.stdout, key.Token())
+	return nil
+}
+
+// loadKey reads the key, or makes it; "" is its place in the user's
+// configuration.
+func loadKey(path string) (signaling.Key, error) {
+	if path == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return signaling.Key{}, usage("there is no place for the key (%w): name one with --key-file", err)
+		}
+		path = filepath.Join(dir, "peercam", "key")
+	}
+	key, err := signaling.LoadKey(path)
+	if err != nil {
+		return signaling.Key{}, usageError{err}
+	}
+	return key, nil
+}
