@@ -41,9 +41,10 @@ type Ladder struct {
 	log    *slog.Logger
 	rungs  []*rung
 
-	want atomic.Uint32
-	wake chan struct{} // room for one: something was asked
-	done chan struct{} // closed when Run returns
+	want     atomic.Uint32
+	expected atomic.Bool
+	wake     chan struct{} // room for one: something was asked
+	done     chan struct{} // closed when Run returns
 
 	mu        sync.Mutex
 	snapshots []chan *capture.Frame
@@ -70,6 +71,13 @@ func NewLadder(c LadderConfig) *Ladder {
 // Want says which rungs somebody watches: bit i is rung i.
 func (l *Ladder) Want(rungs uint32) {
 	l.want.Store(rungs & (1<<len(l.rungs) - 1))
+	l.signal()
+}
+
+// Expect says whether somebody is on the way who will want a rung: the source
+// is opened meanwhile, nothing is encoded yet.
+func (l *Ladder) Expect(somebody bool) {
+	l.expected.Store(somebody)
 	l.signal()
 }
 
@@ -128,7 +136,7 @@ func (l *Ladder) signal() {
 
 // wanted tells whether anybody wants pictures at all.
 func (l *Ladder) wanted() bool {
-	if l.want.Load() != 0 {
+	if l.want.Load() != 0 || l.expected.Load() {
 		return true
 	}
 	l.mu.Lock()

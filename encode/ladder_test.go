@@ -221,6 +221,27 @@ func TestOpenWhileWatched(t *testing.T) {
 	})
 }
 
+func TestOpenForWhoIsOnTheWay(t *testing.T) {
+	inStudio(t, LadderConfig{Linger: time.Second}, func(s *studio) {
+		s.Expect(true)
+		synctest.Wait()
+		s.expect(1, true)
+		if got := s.shoot(3); len(got) != 0 {
+			t.Errorf("%d frames encoded before anybody is there", len(got))
+		}
+		s.want(1)
+		s.expect(1, true)
+		if got := s.shoot(2); len(got) != 2 || !got[0].Key || got[1].Key {
+			t.Error("whoever comes wants a key frame first, and only one")
+		}
+		s.want(0)
+		s.Expect(false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s.expect(1, false)
+	})
+}
+
 func TestOtherRungsAreNobody(t *testing.T) {
 	inStudio(t, LadderConfig{}, func(s *studio) {
 		s.want(0xfffffffe)

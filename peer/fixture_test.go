@@ -30,9 +30,14 @@ type fakeVideo struct {
 	keys int
 	rate int
 	on   chan uint32 // each change of want
+
+	expected bool
+	awaited  chan bool // each change of it
 }
 
-func newFakeVideo() *fakeVideo { return &fakeVideo{on: make(chan uint32, 100)} }
+func newFakeVideo() *fakeVideo {
+	return &fakeVideo{on: make(chan uint32, 100), awaited: make(chan bool, 100)}
+}
 
 func (f *fakeVideo) Want(r uint32) {
 	f.mu.Lock()
@@ -40,6 +45,16 @@ func (f *fakeVideo) Want(r uint32) {
 	if r != f.want {
 		f.want = r
 		f.on <- r
+	}
+}
+
+// Expect counts as demand for the camera, which a bad offer must not cause.
+func (f *fakeVideo) Expect(somebody bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if somebody != f.expected {
+		f.expected = somebody
+		f.awaited <- somebody
 	}
 }
 func (f *fakeVideo) KeyFrame(int)        { f.mu.Lock(); f.key = true; f.keys++; f.mu.Unlock() }

@@ -34,6 +34,9 @@ var (
 // VideoEncoder is what a Publisher asks of encode.Ladder. The calls are
 // requests: they return at once.
 type VideoEncoder interface {
+	// Expect says whether somebody is on the way: the camera opens meanwhile.
+	Expect(somebody bool)
+	// Want says which rungs are watched.
 	Want(rungs uint32)
 	KeyFrame(rung int)
 	SetBitrate(rung, bps int)

@@ -110,11 +110,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 // Video hands a frame to every session. It never blocks.
 func (p *Publisher) Video(f *encode.Frame) {
 	now := time.Now()
-	sessions := *p.list.Load()
-	// A key frame before anybody is connected has served nobody.
-	served := f.Key && slices.ContainsFunc(sessions, func(s *Session) bool { return s.connected.Load() })
 	p.mu.Lock()
-	if served {
+	if f.Key {
 		p.keys.last = now
 	}
 	ask := p.keys.due(now)
@@ -122,7 +119,7 @@ func (p *Publisher) Video(f *encode.Frame) {
 	if ask {
 		p.c.Video.KeyFrame(f.Rung)
 	}
-	for _, s := range sessions {
+	for _, s := range *p.list.Load() {
 		s.offerFrame(f)
 	}
 }
@@ -250,7 +247,9 @@ func (p *Publisher) changed() {
 	var want uint32
 	sound := false
 	for _, s := range list {
-		want |= 1
+		if s.connected.Load() {
+			want |= 1
+		}
 		sound = sound || s.audio != nil
 	}
 	if len(list) == 0 {
@@ -259,6 +258,7 @@ func (p *Publisher) changed() {
 	} else if len(list) == 1 {
 		p.c.Video.SetBitrate(0, p.rate)
 	}
+	p.c.Video.Expect(len(list) > 0)
 	p.c.Video.Want(want)
 	if p.c.Audio != nil {
 		p.c.Audio.Want(sound)
@@ -272,6 +272,14 @@ func (p *Publisher) remove(s *Session) {
 	p.changed()
 	p.mu.Unlock()
 	p.rateChanged()
+}
+
+// arrived tells that a session is connected: from now on somebody watches.
+func (p *Publisher) arrived(now time.Time) {
+	p.mu.Lock()
+	p.changed()
+	p.mu.Unlock()
+	p.requestKeyFrame(now)
 }
 
 // requestKeyFrame asks for a key frame, at most one an interval for everybody.

@@ -165,7 +165,7 @@ func (s *Session) onConnected(now time.Time) {
 	}
 	s.lastHeard = now
 	s.needKey = true
-	s.p.requestKeyFrame(now)
+	s.p.arrived(now)
 	s.log.Info("viewer connected", "after_ms", now.Sub(s.started).Milliseconds(), "path", s.path())
 }
 

@@ -86,6 +86,9 @@ func TestDemandFollowsViewers(t *testing.T) {
 	s := newStage(t, Config{})
 	a, b := newViewer(t, nil), newViewer(t, nil)
 	a.watch(s.pub, "a")
+	if !next(t, s.video.awaited, "expectation") {
+		t.Error("the camera is not opened while the first viewer connects")
+	}
 	if w := next(t, s.video.on, "demand"); w != 1 {
 		t.Fatalf("wanted rungs %b, want 1", w)
 	}
@@ -103,6 +106,9 @@ func TestDemandFollowsViewers(t *testing.T) {
 	b.close()
 	if w := next(t, s.video.on, "demand"); w != 0 {
 		t.Errorf("wanted rungs %b after the last viewer left", w)
+	}
+	if next(t, s.video.awaited, "end of expectation") {
+		t.Error("the camera stays open for nobody")
 	}
 }
 
@@ -209,7 +215,7 @@ func TestBadOffersOpenNothing(t *testing.T) {
 		}
 	}
 	select {
-	case <-s.video.on:
+	case <-s.video.awaited:
 		t.Error("a bad offer opened the camera")
 	default:
 	}
