@@ -28,7 +28,7 @@ export class Camera {
    * @param {object} options
    * @param {import('./session.js').CameraInfo} options.info
    * @param {string} options.room
-   * @param {import('./key.js').Key|null} options.key
+   * @param {import('./proof.js').Key|null} options.key
    * @param {import('./signaling.js').Signaling} options.signaling
    * @param {Peer} [options.firstPeer] one that was begun early
    * @param {() => void} options.onChange something to show has changed

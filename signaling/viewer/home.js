@@ -1,6 +1,7 @@
 /** The page of all rooms that this browser was let into. */
 import { el, icon } from './dom.js';
-import { isKey, Key } from './key.js';
+import { isKey } from './key.js';
+import { Key } from './proof.js';
 import { Room } from './room.js';
 import { forget, linkTo, remember, rooms } from './rooms.js';
 import { Tile, Veil } from './tile.js';

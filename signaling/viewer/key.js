@@ -1,12 +1,4 @@
-/**
- * The link's key: what it says to the server (the room token) and to the camera
- * (the proofs). PROTOCOL.md, "The key". No crypto.subtle: on plain http it is absent.
- */
-import { hkdf } from './vendor/noble/hkdf.js';
-import { hmac } from './vendor/noble/hmac.js';
-import { sha256 } from './vendor/noble/sha2.js';
-
-const utf8 = (text) => new TextEncoder().encode(text);
+/** Keys, session ids and fingerprints as they are written. PROTOCOL.md, "The key". */
 
 /** @param {Uint8Array} bytes @returns {string} base64url without padding */
 export function base64url(bytes) {
@@ -30,39 +22,6 @@ export const isKey = (text) => /^[A-Za-z0-9_-]{21}[AQgw]$/.test(text);
 
 /** @returns {string} a new session id: 16 random bytes in base64url */
 export const newSessionId = () => base64url(crypto.getRandomValues(new Uint8Array(16)));
-
-/** What a key makes possible. An open room has none: its token is ''. */
-export class Key {
-  #viewer;
-  #camera;
-
-  /** @param {string} text 22 characters */
-  constructor(text) {
-    if (!isKey(text)) throw new TypeError('not a key');
-    const key = Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0));
-    const derive = (info) => hkdf(sha256, key, utf8('peercam v1'), utf8(info), 32);
-    /** the server may know it */
-    this.token = base64url(derive('room token').subarray(0, 16));
-    this.#viewer = derive('viewer proof');
-    this.#camera = derive('camera proof');
-  }
-
-  /**
-   * @param {{room: string, session: string, nonce: string, viewer: string}} of viewer: our fingerprint
-   * @returns {string} what an offer must carry
-   */
-  offerProof({ room, session, nonce, viewer }) {
-    return base64url(hmac(sha256, this.#viewer, utf8(['offer', room, session, nonce, viewer].join('\n'))));
-  }
-
-  /**
-   * @param {{room: string, session: string, nonce: string, viewer: string, camera: string}} of both fingerprints
-   * @returns {string} what the camera's answer must carry
-   */
-  answerProof({ room, session, nonce, viewer, camera }) {
-    return base64url(hmac(sha256, this.#camera, utf8(['answer', room, session, nonce, viewer, camera].join('\n'))));
-  }
-}
 
 /** @param {string} a @param {string} b @returns {boolean} compared in a time that does not tell where they differ */
 export function equal(a, b) {

@@ -1,5 +1,5 @@
 /** The page of one room. */
-import { isKey, Key, keyInHash } from './key.js';
+import { isKey, keyInHash } from './key.js';
 import { early } from './peer.js';
 import { Room } from './room.js';
 import { Stage } from './stage.js';
@@ -23,8 +23,9 @@ function obstacle() {
 }
 
 const stopped = obstacle();
+const key = keyText && !stopped ? new (await import('./proof.js')).Key(keyText) : null;
 const room = stopped ? null : new Room({
-  name, key: keyText ? new Key(keyText) : null, ...early, onChange: render,
+  name, key, ...early, onChange: render,
 });
 if (stopped) {
   early.socket?.close();

@@ -79,6 +79,13 @@ export function openSocket() {
   return new WebSocket(url);
 }
 
+/** What a link with a key needs besides, on its way while the socket opens. */
+if (/[#&]k=/.test(location.hash)) {
+  for (const name of ['proof', ...['hkdf', 'hmac', 'sha2', 'utils', '_md', '_u64'].map((n) => `vendor/noble/${n}`)]) {
+    document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: `/viewer/${name}.js` }));
+  }
+}
+
 const isRoom = 'state' in document.documentElement.dataset;
 
 /** @type {{socket?: WebSocket, peer?: Peer}} what was begun; the page of a room takes it over */

@@ -16,7 +16,7 @@ export class Room {
   /**
    * @param {object} options
    * @param {string} options.name
-   * @param {import('./key.js').Key|null} options.key null for an open room
+   * @param {import('./proof.js').Key|null} options.key null for an open room
    * @param {WebSocket} [options.socket] one that was opened early
    * @param {import('./peer.js').Peer} [options.peer] one that was begun early
    * @param {() => void} options.onChange something to show has changed

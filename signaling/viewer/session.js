@@ -24,7 +24,7 @@ export class Session {
    * @param {import('./peer.js').Peer} options.peer whose offer is on its way
    * @param {CameraInfo} options.camera
    * @param {string} options.room
-   * @param {import('./key.js').Key|null} options.key null in an open room
+   * @param {import('./proof.js').Key|null} options.key null in an open room
    * @param {number} options.joins how often signaling had joined when this began
    * @param {(message: object) => boolean} options.send
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
