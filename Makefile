@@ -32,7 +32,7 @@ test: deps-test ## every test, with the race detector
 
 FUZZTIME ?= 20s
 fuzz: deps-test ## run every fuzz target for FUZZTIME
-	@for p in ./capture ./signaling ./peer ./cmd/peercam; do \
+	@for p in ./capture ./encode ./peer ./signaling ./cmd/peercam; do \
 	  for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
