@@ -21,6 +21,8 @@ type SteadyOptions struct {
 	// Stall is how long the source may give no frame before it is opened
 	// anew; 0 for 2 s.
 	Stall time.Duration
+	// Begin is how long its first frame may take; 0 for three times Stall.
+	Begin time.Duration
 
 	backoff backoff // zero for the usual one
 }
@@ -43,6 +45,9 @@ func Steady(src VideoSource, o SteadyOptions) VideoSource {
 	}
 	if o.Stall == 0 {
 		o.Stall = 2 * time.Second
+	}
+	if o.Begin == 0 {
+		o.Begin = 3 * o.Stall
 	}
 	if o.backoff == (backoff{}) {
 		o.backoff = backoff{first: 250 * time.Millisecond, most: 5 * time.Second}
@@ -200,7 +205,13 @@ func (r *steadyReader) watch(ctx context.Context, src VideoReader) error {
 	failed := make(chan error, 1)
 	go func() { failed <- r.read(src) }()
 	err, running := error(nil), true
-	timer := time.NewTimer(r.o.Stall)
+	// A slow source is not a dead one: some cameras take seconds to begin, and a
+	// film may have one frame in five.
+	stall := r.o.Stall
+	if fps := src.Format().FPS; fps > 0 {
+		stall = max(stall, time.Duration(3/fps*float64(time.Second)))
+	}
+	timer := time.NewTimer(max(stall, r.o.Begin))
 	defer timer.Stop()
 	for seen := r.seen.Load(); running && err == nil; {
 		select {
@@ -212,11 +223,11 @@ func (r *steadyReader) watch(ctx context.Context, src VideoReader) error {
 			// Counting frames here instead of resetting the timer for
 			// each: a stall is found after one to two times Stall.
 			if n := r.seen.Load(); n == seen {
-				err = fmt.Errorf("no picture came for %v", r.o.Stall)
+				err = fmt.Errorf("no picture came for %v", stall)
 			} else {
 				seen = n
 			}
-			timer.Reset(r.o.Stall)
+			timer.Reset(stall)
 		}
 	}
 	if running {

@@ -2,6 +2,9 @@ package signaling
 
 import "bytes"
 
+// maxShort is the most characters of fields that are never long.
+const maxShort = 64
+
 // check tells what is wrong with a message that a peer with this role sent
 // after it had joined.
 func (m *Message) check(role string) *Error {
@@ -28,6 +31,8 @@ func (m *Message) check(role string) *Error {
 		return m.bad("%s without to", m.Type)
 	case !validID(m.Session):
 		return m.bad("%s: session is not 22 characters of base64url", m.Type)
+	case len(m.To) > maxShort || len(m.Proof) > maxShort || len(m.Code) > maxShort:
+		return m.bad("%s: to, proof and code have at most %d characters", m.Type, maxShort)
 	case m.SDP == "" && (m.Type == TypeOffer || m.Type == TypeAnswer):
 		return m.bad("%s without sdp", m.Type)
 	case m.Type == TypeCandidate && !bytes.HasPrefix(m.Candidate, []byte("{")) && string(m.Candidate) != "null":

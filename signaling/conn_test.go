@@ -156,10 +156,10 @@ func finish(a, b Conn) {
 }
 
 func TestQueueIsBoundedInBytes(t *testing.T) {
-	q := newQueue(limits{messages: 100, bytes: 1000})
 	m := Message{SDP: strings.Repeat("x", 400)}
+	q := newQueue(limits{messages: 100, bytes: 2*m.size() + m.size()/2})
 	if q.push(m) != nil || q.push(m) != nil || q.push(m) != ErrSlow {
-		t.Fatal("800 bytes fit, 1200 do not")
+		t.Fatal("two fit, three do not")
 	}
 	q.pop()
 	if err := q.push(m); err != nil {

@@ -34,7 +34,11 @@ func (q *queue) resize(max limits) {
 	q.max = max
 }
 
-func (m *Message) size() int { return len(m.SDP) + len(m.Candidate) + len(m.Message) }
+// size is about what a message holds in memory: the fields that a sender can make
+// long, and something for the rest.
+func (m *Message) size() int {
+	return 256 + len(m.SDP) + len(m.Candidate) + len(m.Message) + len(m.Proof) + len(m.Code) + len(m.To)
+}
 
 func (q *queue) push(m Message) error {
 	q.mu.Lock()

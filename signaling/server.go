@@ -20,7 +20,7 @@ type ServerConfig struct {
 	// may connect: "https://example.org", or "*" for all.
 	AllowedOrigins []string
 	// MaxPerAddress is how many sockets one address may hold, an IPv6 /64
-	// counting as one. 0 means 64, negative no limit.
+	// counting as one. 0 means 128, negative no limit.
 	MaxPerAddress int
 	// ICEServers are told to everybody who joins.
 	ICEServers []ICEServer
@@ -59,7 +59,7 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.MaxPerAddress == 0 {
-		cfg.MaxPerAddress = 64
+		cfg.MaxPerAddress = 128
 	}
 	if cfg.WHEPTimeout == 0 {
 		cfg.WHEPTimeout = 10 * time.Second

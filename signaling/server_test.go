@@ -149,6 +149,8 @@ func TestNonsenseAfterJoin(t *testing.T) {
 		"no session":        show(Message{Type: TypeOffer, To: w.ID, SDP: "x"}),
 		"session malformed": show(Message{Type: TypeOffer, To: w.ID, Session: "x\ny", SDP: "x"}),
 		"no sdp":            show(Message{Type: TypeOffer, To: w.ID, Session: session}),
+		"long proof":        show(Message{Type: TypeOffer, To: w.ID, Session: session, SDP: "x", Proof: strings.Repeat("x", 60<<10)}),
+		"long code":         show(Message{Type: TypeBye, To: w.ID, Session: session, Code: strings.Repeat("x", 60<<10)}),
 		"no candidate":      show(Message{Type: TypeCandidate, To: w.ID, Session: session}),
 		"candidate string":  fmt.Sprintf(`{"type":"candidate","to":%q,"session":%q,"candidate":"x"}`, w.ID, session),
 	}

@@ -7,11 +7,15 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
 // maxOffer is the size of a player's SDP in bytes.
 const maxOffer = 64 << 10
+
+// offerTime is how long a player's SDP may take to arrive.
+const offerTime = 10 * time.Second
 
 // WHEP lets players watch (draft-ietf-wish-whep) below /whep/: the server is
 // then the viewer in the room, on the player's behalf.
@@ -66,9 +70,12 @@ func (s *Server) hangUp(w http.ResponseWriter, room, session string) {
 }
 
 func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
-	offer, refusal := readOffer(w, r)
-	if refusal != nil {
-		refusal.write(w, room)
+	bearer, hasBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !hasBearer && !s.originAllowed(r) {
+		// Else any page could watch an open room in the browser of somebody who
+		// reaches this server.
+		s.refuse(CodeForbidden)
+		(&whepError{status: http.StatusForbidden, text: "pages from elsewhere may watch with the room token only, or when the server allows their origin (--origin)"}).write(w, room)
 		return
 	}
 	addr := s.addrOf(r)
@@ -78,7 +85,16 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 		(&whepError{status: http.StatusTooManyRequests, text: "too many players from this address", retry: true}).write(w, room)
 		return
 	}
-	bearer, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	// A body that dribbles in would hold a goroutine for ever.
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(offerTime)) // not every writer has one
+	offer, refusal := readOffer(w, r)
+	_ = deadline.SetReadDeadline(time.Time{})
+	if refusal != nil {
+		s.addrs.release(addr)
+		refusal.write(w, room)
+		return
+	}
 	p, err := s.newPlayer(room, strings.TrimSpace(bearer), offer, func() { s.addrs.release(addr) })
 	if err != nil {
 		(&whepError{status: http.StatusServiceUnavailable, text: "the server is stopping", retry: true}).write(w, room)

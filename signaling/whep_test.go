@@ -49,6 +49,30 @@ func (s *testServer) request(method, path, bearer, body string) (*http.Response,
 	return resp, string(text)
 }
 
+// A page from elsewhere must not watch an open room through the browser of
+// somebody near the camera.
+func TestWHEPAsksWhereAPageComesFrom(t *testing.T) {
+	for _, c := range []struct {
+		origin  string
+		allowed bool
+	}{{"https://evil.example", false}, {"https://friend.example", true}, {"", true}} {
+		s := startServer(t, ServerConfig{AllowedOrigins: []string{"https://friend.example"}, WHEPPatience: time.Millisecond})
+		req, _ := http.NewRequest(http.MethodPost, s.http.URL+"/whep/x", strings.NewReader(sdpOffer))
+		req.Header.Set("Content-Type", "application/sdp")
+		if c.origin != "" {
+			req.Header.Set("Origin", c.origin)
+		}
+		resp, err := s.http.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if refused := resp.StatusCode == http.StatusForbidden; refused == c.allowed {
+			t.Errorf("origin %q: %s", c.origin, resp.Status)
+		}
+	}
+}
+
 func openJoin() Message {
 	m := cameraJoin("x")
 	m.Token, m.Nonce = "", ""

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/time/rate"
 
 	"github.com/peercam/peercam/peer"
 	"github.com/peercam/peercam/signaling"
@@ -23,6 +24,8 @@ const (
 	gatherTime = 5 * time.Second
 	// seenSessions is how many session ids of a nonce are remembered.
 	seenSessions = 4096
+	// refusalRate is how many viewers a second are told why they were refused.
+	refusalRate = 50
 )
 
 // camera answers viewers: it checks their proofs and hands their offers to
@@ -41,6 +44,7 @@ type camera struct {
 	order    []string // of seen, oldest first
 	sessions map[string]*negotiation
 	running  sync.WaitGroup
+	refusals *rate.Limiter
 }
 
 // negotiation is the signaling of one session. Its goroutine takes the
@@ -58,7 +62,8 @@ type negotiation struct {
 }
 
 func newCamera(room, name string, key *signaling.Key, pub *peer.Publisher, log *slog.Logger) *camera {
-	return &camera{room: room, name: name, key: key, pub: pub, log: log, seen: map[string]bool{}, sessions: map[string]*negotiation{}}
+	return &camera{room: room, name: name, key: key, pub: pub, log: log, seen: map[string]bool{}, sessions: map[string]*negotiation{},
+		refusals: rate.NewLimiter(refusalRate, 4*refusalRate)}
 }
 
 // join is the camera's first message on a connection; every one has a nonce
@@ -216,6 +221,11 @@ func (n *negotiation) refuse(to string, err error) {
 		code = signaling.CodeBusy
 	case errors.Is(err, peer.ErrClosed):
 		code = signaling.CodeEnded
+	}
+	// Saying no must not cost the camera its place on the server.
+	if !n.c.refusals.Allow() {
+		n.c.log.Debug("viewer refused, unsaid: there are too many", "code", code)
+		return
 	}
 	n.c.log.Warn("viewer refused", "session", short(n.id), "code", code, "err", err)
 	_ = n.c.send(signaling.Message{Type: signaling.TypeBye, To: to, Session: n.id, Code: code, Message: err.Error()})

@@ -13,7 +13,7 @@ type serveCommand struct {
 	Listen     string   `help:"Address to listen on." default:":8080" placeholder:"ADDR"`
 	Origin     []string `help:"Other web origins whose pages may use this server, for instance https://example.org. May be repeated." placeholder:"ORIGIN"`
 	TrustProxy bool     `help:"Take the client's address from X-Forwarded-For: only behind a proxy that sets it."`
-	MaxSockets int      `help:"Most sockets an address may hold." default:"64" placeholder:"N"`
+	MaxSockets int      `help:"Most sockets an address may hold." default:"128" placeholder:"N"`
 
 	iceFlags
 }

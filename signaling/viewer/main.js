@@ -23,7 +23,16 @@ function obstacle() {
 }
 
 const stopped = obstacle();
-const key = keyText && !stopped ? new (await import('./proof.js')).Key(keyText) : null;
+const key = keyText && !stopped ? new (await proofs()).Key(keyText) : null;
+async function proofs() {
+  try {
+    return await import('./proof.js');
+  } catch {
+    // the server went away in the moment between page and module
+    setTimeout(() => location.reload(), 2000);
+    return new Promise(() => {});
+  }
+}
 const room = stopped ? null : new Room({
   name, key, ...early, onChange: render,
 });

@@ -137,7 +137,8 @@ export class Session {
           this.#close(message.code || 'failed', message.message ?? '');
           break;
         case 'error':
-          this.#close('failed', message.message ?? '');
+          // About the offer it is the end; about a late candidate it is nothing to one that plays.
+          if (pc.signalingState === 'have-local-offer') this.#close('failed', message.message ?? '');
           break;
       }
     } catch (err) {
