@@ -123,8 +123,11 @@ func (e *Estimator) closeBurst(now time.Time) {
 		sent := g.lastSent.Sub(p.lastSent)
 		arrived := g.lastArrived - p.lastArrived
 		e.trend.update(now, sent, arrived)
+		if arrived < 0 {
+			g.lastSent, g.lastArrived = p.lastSent, p.lastArrived
+		}
 	}
-	e.probe(now, g)
+	e.probe(now, e.group)
 	e.previous, e.group = g, burst{}
 }
 

@@ -112,7 +112,7 @@ func (p *Publisher) Video(f *encode.Frame) {
 	now := time.Now()
 	p.mu.Lock()
 	if f.Key {
-		p.keys.last = now
+		p.keys.last, p.keys.pending = now, false // who asked has it now
 	}
 	ask := p.keys.due(now)
 	p.mu.Unlock()
@@ -313,11 +313,9 @@ func (p *Publisher) rateChanged() {
 	change := rate != p.rate && (rate == p.c.MaxBitrate || rate == p.c.MinBitrate || abs(rate-p.rate)*100 > 3*p.rate)
 	if change {
 		p.rate = rate
+		p.c.Video.SetBitrate(0, rate) // in here, so that two calls cannot change places
 	}
 	p.mu.Unlock()
-	if change {
-		p.c.Video.SetBitrate(0, rate)
-	}
 }
 
 // setAudioLoss lets Opus protect for the viewer that loses most.

@@ -14,9 +14,6 @@ func (s *Session) sendVideo(f *encode.Frame) {
 	if !t.bound.Load() {
 		return
 	}
-	if s.gap.Swap(false) {
-		s.needKey = true
-	}
 	if s.needKey && !f.Key {
 		s.p.requestKeyFrame(time.Now())
 		s.counters.FramesDropped.Add(1)

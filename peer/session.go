@@ -60,7 +60,7 @@ type Session struct {
 	counters  Counters
 	estimate  atomic.Int64 // bit/s; 0: not known yet
 	connected atomic.Bool
-	gap       atomic.Bool // a frame was dropped: what follows cannot be decoded
+	gap       bool // a frame was dropped: what follows cannot be decoded. Publisher.Video's alone
 
 	// Only the session's goroutine touches what follows.
 	endCode, endReason string
@@ -135,6 +135,10 @@ func (s *Session) end(code, reason string) {
 // finish leaves nothing behind: socket, goroutines, frames, demand.
 func (s *Session) finish() {
 	s.p.remove(s)
+	// Before anything that can take long: the viewer should hear it in time.
+	if s.signal.Ended != nil {
+		s.signal.Ended(s.endCode, s.endReason)
+	}
 	// What is said here arrives before the connection closes under it.
 	s.sayBye()
 	if err := s.pc.Close(); err != nil {
@@ -154,9 +158,6 @@ func (s *Session) finish() {
 	}
 	s.log.Info("viewer left", "code", s.endCode, "reason", s.endReason, "seconds", int(time.Since(s.started).Seconds()),
 		"frames", s.counters.Frames.Load(), "bytes", s.counters.Bytes.Load())
-	if s.signal.Ended != nil {
-		s.signal.Ended(s.endCode, s.endReason)
-	}
 }
 
 func (s *Session) onConnected(now time.Time) {
@@ -200,13 +201,19 @@ func (s *Session) offerFrame(f *encode.Frame) {
 	if !s.connected.Load() {
 		return
 	}
+	if s.gap && !f.Key {
+		s.counters.FramesDropped.Add(1)
+		s.p.requestKeyFrame(time.Now())
+		return
+	}
 	f.Retain()
 	select {
 	case s.frames <- f:
+		s.gap = false
 	default:
 		f.Release()
 		s.counters.FramesDropped.Add(1)
-		s.gap.Store(true)
+		s.gap = true
 	}
 }
 
@@ -241,7 +248,7 @@ func (s *Session) handle(f feedback) {
 		}
 		s.estimator.Feedback(now, acks)
 		s.publishEstimate()
-	case f.nacks != nil:
+	case f.nacks != nil && f.video:
 		for _, n := range f.nacks {
 			n.Range(func(seq uint16) bool { s.resend(now, seq); return true })
 		}

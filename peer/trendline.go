@@ -46,9 +46,11 @@ func newTrendline() trendline { return trendline{threshold: thresholdStart, over
 
 // update takes how much later than the burst before this one was sent and arrived.
 func (t *trendline) update(now time.Time, sent, arrived time.Duration) {
-	if arrived < 0 || sent > 5*time.Second || arrived > 5*time.Second {
-		// Reordered, or a pause of either clock: nothing is known of the queue.
-		*t = newTrendline()
+	if arrived < 0 {
+		return // overtaken on the way: it tells nothing of the queue
+	}
+	if sent > 5*time.Second || arrived > 5*time.Second {
+		*t = newTrendline() // a pause of either clock
 		return
 	}
 	t.deltas = min(t.deltas+1, 1000)

@@ -20,8 +20,8 @@ const (
 	// negotiationQueue is how many messages of a session may wait; more is
 	// no browser's, and dropped.
 	negotiationQueue = 64
-	// gatherTime is how long an answer with all candidates may take.
-	gatherTime = 5 * time.Second
+	// gatherTime is how long an answer waits for all candidates.
+	gatherTime = 2 * time.Second
 	// seenSessions is how many session ids of a nonce are remembered.
 	seenSessions = 4096
 	// refusalRate is how many viewers a second are told why they were refused.
@@ -44,6 +44,7 @@ type camera struct {
 	order    []string // of seen, oldest first
 	sessions map[string]*negotiation
 	running  sync.WaitGroup
+	closing  bool
 	refusals *rate.Limiter
 }
 
@@ -53,7 +54,9 @@ type negotiation struct {
 	c        *camera
 	id       string
 	messages chan signaling.Message
+	created  bool // a session was made; there is one a negotiation
 	ended    chan struct{}
+	endOnce  sync.Once
 
 	mu       sync.Mutex
 	to       string
@@ -92,7 +95,7 @@ func (c *camera) handle(m signaling.Message) {
 	}
 	c.mu.Lock()
 	n := c.sessions[m.Session]
-	if n == nil && m.Type == signaling.TypeOffer {
+	if n == nil && m.Type == signaling.TypeOffer && !c.closing {
 		n = &negotiation{c: c, id: m.Session, messages: make(chan signaling.Message, negotiationQueue), ended: make(chan struct{})}
 		c.sessions[m.Session] = n
 		c.running.Add(1)
@@ -109,8 +112,13 @@ func (c *camera) handle(m signaling.Message) {
 	}
 }
 
-// wait returns when every negotiation has ended.
-func (c *camera) wait() { c.running.Wait() }
+// wait takes no more offers and returns when every negotiation has ended.
+func (c *camera) wait() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
+	c.running.Wait()
+}
 
 func (n *negotiation) run() {
 	defer n.c.running.Done()
@@ -144,6 +152,7 @@ func (n *negotiation) run() {
 var (
 	errProof    = errors.New("the link's key is not this camera's")
 	errReplayed = errors.New("this offer was played again")
+	errOver     = errors.New("this session has ended: offer again under another id")
 )
 
 // offer answers one. Nothing is revealed and nothing opened before the proof
@@ -166,6 +175,9 @@ func (n *negotiation) offer(m signaling.Message) error {
 			return errReplayed
 		}
 	}
+	if n.created && !c.pub.Has(n.id) {
+		return errOver
+	}
 	n.mu.Lock()
 	n.to, n.answered = m.From, false
 	n.mu.Unlock()
@@ -176,6 +188,7 @@ func (n *negotiation) offer(m signaling.Message) error {
 	if err != nil {
 		return err
 	}
+	n.created = true
 	reply := signaling.Message{Type: signaling.TypeAnswer, To: m.From, Session: n.id, SDP: answer}
 	if c.key != nil && !m.Bearer {
 		if h.Camera, err = signaling.Fingerprint(answer); err != nil {
@@ -268,7 +281,7 @@ func (n *negotiation) end(code, reason string) {
 	n.mu.Lock()
 	n.say(signaling.Message{Type: signaling.TypeBye, To: n.to, Session: n.id, Code: code, Message: reason})
 	n.mu.Unlock()
-	close(n.ended)
+	n.endOnce.Do(func() { close(n.ended) })
 }
 
 // say sends a message; while signaling is away it is lost, and the session

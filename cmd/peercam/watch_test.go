@@ -122,6 +122,7 @@ func TestTheFrontPageShowsTheRoomsSeenBefore(t *testing.T) {
 	v.until("document.body.innerText.includes('Your cameras will be here')")
 	v.goTo(p.first)
 	v.live()
+	v.until("Object.values(localStorage).some((kept) => kept.includes('kitchen'))") // a moment after the picture
 	v.goTo(p.at("/"))
 	v.until("document.body.innerText.includes('kitchen')")
 	v.until(`document.querySelector('video[data-state="live"]')`)
