@@ -69,7 +69,7 @@ func TestPacketsMakeTheFrame(t *testing.T) {
 		for k := range n {
 			c := chunk(data, k, n)
 			least, most = min(least, len(c)), max(most, len(c))
-			h := putDescriptor(b[:], 0x1234, k == 0, false)
+			h := putDescriptor(b[:], 0x1234, k == 0)
 			end := h + copy(b[h:], c)
 			if end+maxHeader > maxPacket {
 				t.Fatalf("size %d: packet %d has %d bytes", size, k, end+maxHeader)

@@ -55,7 +55,7 @@ func (s *Session) writePacket(p *sentPacket) {
 
 // compose writes descriptor and data of a packet and returns their length.
 func (s *Session) compose(b []byte, p *sentPacket) int {
-	n := putDescriptor(b, p.pictureID, p.part == 0, false)
+	n := putDescriptor(b, p.pictureID, p.part == 0)
 	return n + copy(b[n:], chunk(p.frame.Data, int(p.part), int(p.parts)))
 }
 

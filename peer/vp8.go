@@ -16,11 +16,8 @@ const (
 
 // putDescriptor writes the payload descriptor of RFC 7741, section 4.2, and
 // returns its length. start marks the first packet of the frame.
-func putDescriptor(b []byte, pictureID uint16, start, nonReference bool) int {
+func putDescriptor(b []byte, pictureID uint16, start bool) int {
 	b[0] = 0x80 // X: extension octet follows
-	if nonReference {
-		b[0] |= 0x20
-	}
 	if start {
 		b[0] |= 0x10 // S, partition index 0
 	}

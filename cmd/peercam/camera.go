@@ -186,6 +186,9 @@ func (n *negotiation) offer(m signaling.Message) error {
 	trickle := m.Trickle == nil || *m.Trickle
 	answer, err := c.pub.Answer(ctx, n.id, m.SDP, trickle, peer.Signal{Candidate: n.localCandidate, Ended: n.end})
 	if err != nil {
+		n.mu.Lock()
+		n.answered = n.created // a running session goes on as it was
+		n.mu.Unlock()
 		return err
 	}
 	n.created = true
