@@ -39,6 +39,14 @@ type Frame struct {
 	refs atomic.Int32
 }
 
+// Size is that of a picture in pixels.
+type Size struct{ Width, Height int }
+
+// LayerShare is what part of a rung's bit rate its temporal layers up to and
+// including the i-th take. With the base layer alone a quarter of the pictures
+// arrive, with two layers half of them.
+var LayerShare = [...]float64{0.4, 0.6, 1}
+
 // AudioFrame is one Opus packet. It is read-only and left to the garbage
 // collector, being small.
 type AudioFrame struct {

@@ -68,8 +68,15 @@ func NewLadder(c LadderConfig) *Ladder {
 	return l
 }
 
-// Want says which rungs somebody watches: bit i is rung i.
-func (l *Ladder) Want(rungs uint32) {
+// Rungs are the sizes that can be wanted, the largest first: of the source's
+// last picture, or of what is asked of it until there is one. They change with
+// the source, and when the machine is too slow for all of them. The slice is
+// not to be changed.
+func (l *Ladder) Rungs() []Size { return []Size{{l.config.Want.Width, l.config.Want.Height}} }
+
+// Want says which rungs somebody watches, bit i is rung i, and which of those
+// in three temporal layers rather than one.
+func (l *Ladder) Want(rungs, layered uint32) {
 	l.want.Store(rungs & (1<<len(l.rungs) - 1))
 	l.signal()
 }

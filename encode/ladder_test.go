@@ -164,7 +164,7 @@ func (s *studio) shoot(n int) []*Frame {
 }
 
 func (s *studio) want(rungs uint32) {
-	s.Want(rungs)
+	s.Want(rungs, 0)
 	synctest.Wait()
 }
 
@@ -486,7 +486,7 @@ func TestRequestsFromEverywhere(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				for j := range 50 {
-					s.Want(uint32(j & 1))
+					s.Want(uint32(j&1), 0)
 					s.KeyFrame(0)
 					s.SetBitrate(0, 100_000*(i+1))
 					s.Stats()

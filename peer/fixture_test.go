@@ -39,7 +39,11 @@ func newFakeVideo() *fakeVideo {
 	return &fakeVideo{on: make(chan uint32, 100), awaited: make(chan bool, 100)}
 }
 
-func (f *fakeVideo) Want(r uint32) {
+func (f *fakeVideo) Rungs() []encode.Size {
+	return []encode.Size{{Width: 1280, Height: 720}, {Width: 640, Height: 360}, {Width: 320, Height: 180}}
+}
+
+func (f *fakeVideo) Want(r, _ uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r != f.want {

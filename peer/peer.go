@@ -17,7 +17,11 @@
 //     session has ended.
 package peer
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/peercam/peercam/encode"
+)
 
 // Errors that a caller decides on.
 var (
@@ -36,8 +40,11 @@ var (
 type VideoEncoder interface {
 	// Expect says whether somebody is on the way: the camera opens meanwhile.
 	Expect(somebody bool)
-	// Want says which rungs are watched.
-	Want(rungs uint32)
+	// Rungs are the sizes that can be wanted now, the largest first.
+	Rungs() []encode.Size
+	// Want says which rungs are watched, bit i is rung i, and which of those in
+	// temporal layers.
+	Want(rungs, layered uint32)
 	KeyFrame(rung int)
 	SetBitrate(rung, bps int)
 }

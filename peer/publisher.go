@@ -259,7 +259,7 @@ func (p *Publisher) changed() {
 		p.c.Video.SetBitrate(0, p.rate)
 	}
 	p.c.Video.Expect(len(list) > 0)
-	p.c.Video.Want(want)
+	p.c.Video.Want(want, 0)
 	if p.c.Audio != nil {
 		p.c.Audio.Want(sound)
 	}
