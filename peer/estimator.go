@@ -27,6 +27,7 @@ type Estimator struct {
 	capacity        float64 // where overuse was last met; 0: not known
 	rtt             time.Duration
 	loss            float64
+	demand          float64
 }
 
 // burst is the packets that left within burstSpan: the encoder hands over
@@ -56,6 +57,35 @@ func (e *Estimator) Loss() float64 { return e.loss }
 
 // SetRTT tells the round trip time, from receiver reports.
 func (e *Estimator) SetRTT(d time.Duration) { e.rtt = d }
+
+// Sent tells of a packet of size bytes that left with a transport-wide number.
+func (e *Estimator) Sent(now time.Time, size int) {}
+
+// SetDemand tells the bit/s that the session would send if the link carried it,
+// sound included.
+func (e *Estimator) SetDemand(bps int) { e.demand = float64(bps) }
+
+// Tick lets time pass, some 20 to 40 times a second.
+func (e *Estimator) Tick(now time.Time) {}
+
+// Congested says that a queue builds on the way, or was found and has not drained.
+func (e *Estimator) Congested() bool { return e.trend.state == overusing }
+
+// InFlight is how many bytes left of which no feedback has spoken yet.
+func (e *Estimator) InFlight() int { return 0 }
+
+// Window is how many bytes may be in flight.
+func (e *Estimator) Window() int { return 1 << 20 }
+
+// Probe asks for packets beyond the media, to learn whether the link carries more.
+type Probe struct {
+	ID            int // from 1; each packet's, in transport.sent
+	Rate          int // bit/s to pace it at
+	Packets, Size int // Size in bytes
+}
+
+// Probe returns what is to be sent now, if anything; asked after each Tick and Feedback.
+func (e *Estimator) Probe(now time.Time) (Probe, bool) { return Probe{}, false }
 
 // Feedback takes what a feedback message says, in the order of sending.
 func (e *Estimator) Feedback(now time.Time, acks []Ack) {

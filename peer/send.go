@@ -60,7 +60,7 @@ func (s *Session) compose(b []byte, p *sentPacket) int {
 }
 
 // number takes the packet's transport-wide sequence number.
-func (s *Session) number(size int) uint16 { return s.transport.sent(time.Now(), size) }
+func (s *Session) number(size int) uint16 { return s.transport.sent(time.Now(), size, 0) }
 
 func (s *Session) write(t *track, h *rtp.Header, payload []byte) {
 	if _, err := t.writer.WriteRTP(h, payload); err != nil {

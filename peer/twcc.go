@@ -16,6 +16,7 @@ type sentRecord struct {
 	at    time.Time
 	size  int
 	seq   uint16
+	probe int
 	valid bool
 }
 
@@ -29,6 +30,8 @@ type Ack struct {
 	Size int
 	// Received is false for a packet reported missing.
 	Received bool
+	// Probe is the id of the probe that it belonged to; 0: none.
+	Probe int
 }
 
 // transport numbers packets across all streams of a session and matches
@@ -45,11 +48,12 @@ type transport struct {
 
 func newTransport() *transport { return &transport{ring: make([]sentRecord, sentRing)} }
 
-// sent takes the next sequence number for a packet of size bytes.
-func (t *transport) sent(now time.Time, size int) uint16 {
+// sent takes the next sequence number for a packet of size bytes; probe is the
+// id of the Probe that it belongs to, 0 for none.
+func (t *transport) sent(now time.Time, size, probe int) uint16 {
 	seq := t.next
 	t.next++
-	t.ring[seq%sentRing] = sentRecord{at: now, size: size, seq: seq, valid: true}
+	t.ring[seq%sentRing] = sentRecord{at: now, size: size, seq: seq, probe: probe, valid: true}
 	return seq
 }
 
@@ -113,7 +117,7 @@ func (t *transport) feedback(b []byte) ([]Ack, error) {
 				deltas, received = deltas[2:], true
 			}
 			if r := &t.ring[seq%sentRing]; r.valid && r.seq == seq {
-				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received})
+				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received, Probe: r.probe})
 				// A missing packet may still be reported as received later.
 				r.valid = !received
 			}

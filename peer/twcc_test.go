@@ -28,7 +28,7 @@ func TestFeedbackOfAReceiver(t *testing.T) {
 	lost := map[int]bool{3: true, 4: true, 77: true, 150: true}
 	arrival := map[uint16]time.Duration{}
 	for i := range n {
-		seq := tr.sent(start.Add(time.Duration(i)*time.Millisecond), 100+i)
+		seq := tr.sent(start.Add(time.Duration(i)*time.Millisecond), 100+i, 0)
 		if lost[i] {
 			continue
 		}
@@ -75,7 +75,7 @@ func TestFeedbackIsNotBelievedTwice(t *testing.T) {
 	tr := newTransport()
 	recorder := twcc.NewRecorder(1)
 	for i := range 20 {
-		recorder.Record(1, tr.sent(time.Now(), 100), int64(i)*1000)
+		recorder.Record(1, tr.sent(time.Now(), 100, 0), int64(i)*1000)
 	}
 	p := recorder.BuildFeedbackPacket()[0]
 	first, err := tr.feedback(body(t, p))
@@ -115,7 +115,7 @@ func FuzzFeedback(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tr := newTransport()
 		for range 300 {
-			tr.sent(time.Now(), 1200)
+			tr.sent(time.Now(), 1200, 0)
 		}
 		acks, err := tr.feedback(b)
 		if err == nil && len(acks) > 300 {
