@@ -14,6 +14,7 @@ import (
 const patience = 45 * time.Second
 
 func TestMain(m *testing.M) {
+	cameraMain()  // as viewersMain
 	viewersMain() // does not return in the process of a benchmark's viewers
 	code := m.Run()
 	// The browser's goroutines end with it, so that none has to be excused.
