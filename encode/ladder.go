@@ -34,14 +34,15 @@ type LadderConfig struct {
 	Log *slog.Logger
 }
 
-// Ladder encodes one source's pictures once for all who watch, on rungs of
-// which there is one so far.
+// Ladder encodes one source's pictures once for all who watch, in up to three
+// sizes.
 type Ladder struct {
 	config LadderConfig
 	log    *slog.Logger
-	rungs  []*rung
+	rungs  [maxRungs]*rung
+	sizes  atomic.Pointer[[]Size] // of the rungs that are there
 
-	want     atomic.Uint32
+	want     atomic.Uint64 // Want's rungs, and in the upper half which are layered
 	expected atomic.Bool
 	wake     chan struct{} // room for one: something was asked
 	done     chan struct{} // closed when Run returns
@@ -62,23 +63,40 @@ func NewLadder(c LadderConfig) *Ladder {
 		c.Bitrate = 2_500_000
 	}
 	l := &Ladder{config: c, log: c.Log, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	r := &rung{log: c.Log, config: VP8Config{CPUUsed: c.CPUUsed, Threads: c.Threads, FPS: c.Want.FPS}}
-	r.bitrate.Store(int64(c.Bitrate))
-	l.rungs = append(l.rungs, r)
+	for i := range l.rungs {
+		r := &rung{index: i, log: c.Log, config: VP8Config{CPUUsed: c.CPUUsed, Threads: c.Threads, FPS: c.Want.FPS}}
+		r.bitrate.Store(int64(bitrateShare[i] * float64(c.Bitrate)))
+		l.rungs[i] = r
+	}
+	l.setSizes(rungSizes(Size{c.Want.Width, c.Want.Height}))
 	return l
 }
+
+// bitrateShare is what the rungs begin with, of the largest one's bit rate:
+// smaller pictures take somewhat more a pixel to look alike.
+var bitrateShare = [maxRungs]float64{1, 0.28, 0.1}
 
 // Rungs are the sizes that can be wanted, the largest first: of the source's
 // last picture, or of what is asked of it until there is one. They change with
 // the source, and when the machine is too slow for all of them. The slice is
 // not to be changed.
-func (l *Ladder) Rungs() []Size { return []Size{{l.config.Want.Width, l.config.Want.Height}} }
+func (l *Ladder) Rungs() []Size { return *l.sizes.Load() }
+
+func (l *Ladder) setSizes(s []Size) { l.sizes.Store(&s) }
 
 // Want says which rungs somebody watches, bit i is rung i, and which of those
-// in three temporal layers rather than one.
+// in three temporal layers rather than one. A rung that is not there keeps the
+// source open and is encoded once it is there.
 func (l *Ladder) Want(rungs, layered uint32) {
-	l.want.Store(rungs & (1<<len(l.rungs) - 1))
+	const all = 1<<maxRungs - 1
+	l.want.Store(uint64(layered&rungs&all)<<32 | uint64(rungs&all))
 	l.signal()
+}
+
+// asked is what Want was told last.
+func (l *Ladder) asked() (rungs, layered uint32) {
+	w := l.want.Load()
+	return uint32(w), uint32(w >> 32)
 }
 
 // Expect says whether somebody is on the way who will want a rung: the source

@@ -122,7 +122,7 @@ func inStudio(t *testing.T, c LadderConfig, test func(s *studio)) {
 		s.cancel = cancel
 		go func() {
 			s.result <- s.Run(ctx, func(f *Frame) {
-				s.frames = append(s.frames, &Frame{Data: bytes.Clone(f.Data), Time: f.Time, Rung: f.Rung, Key: f.Key, Width: f.Width, Height: f.Height})
+				s.frames = append(s.frames, &Frame{Data: bytes.Clone(f.Data), Time: f.Time, Rung: f.Rung, Layer: f.Layer, Sync: f.Sync, Key: f.Key, Width: f.Width, Height: f.Height})
 				if s.hold != nil {
 					<-s.hold
 				}
@@ -244,7 +244,7 @@ func TestOpenForWhoIsOnTheWay(t *testing.T) {
 
 func TestOtherRungsAreNobody(t *testing.T) {
 	inStudio(t, LadderConfig{}, func(s *studio) {
-		s.want(0xfffffffe)
+		s.want(0xfffffff8)
 		s.KeyFrame(7)
 		s.KeyFrame(-1)
 		s.SetBitrate(7, 1)
@@ -506,5 +506,5 @@ func ExampleLadder_Stats() {
 	l := NewLadder(LadderConfig{Source: &fakeCamera{}})
 	s := l.Stats()
 	fmt.Println(s.Open, len(s.Rungs), s.Rungs[0].Bitrate)
-	// Output: false 1 2500000
+	// Output: false 3 2500000
 }

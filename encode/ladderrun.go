@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"time"
 
 	"github.com/peercam/peercam/capture"
@@ -14,10 +13,12 @@ import (
 // ladderRun is what belongs to the encode goroutine.
 type ladderRun struct {
 	*Ladder
-	sink   func(*Frame)
-	demand demand
-	feed   *feed
-	fps    rateMeter
+	sink    func(*Frame)
+	demand  demand
+	feed    *feed
+	fps     rateMeter
+	size    Size // of the last picture
+	pyramid pyramid
 }
 
 // adjust opens or closes the source as demand has it, and says when to do so
@@ -104,13 +105,25 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	for _, ch := range r.takeSnapshots() {
 		ch <- copyFrame(f)
 	}
-	for want := r.want.Load(); want != 0; want &= want - 1 {
-		r.rungs[bits.TrailingZeros32(want)].encode(f, r.sink)
-	}
+	r.resize(Size{f.Rect.Dx(), f.Rect.Dy()})
+	want, layered := r.asked()
+	there := len(r.Rungs())
+	r.pyramid.begin(f.YCbCr)
 	for i, rung := range r.rungs {
-		if r.want.Load()&(1<<i) == 0 {
+		if i < there && want&(1<<i) != 0 {
+			rung.encode(r.pyramid.level(i), f.Time, layered&(1<<i) != 0, r.sink)
+		} else {
 			rung.running = false
 		}
+	}
+	r.pyramid.end()
+}
+
+// resize follows the source's size.
+func (r *ladderRun) resize(s Size) {
+	if s != r.size {
+		r.size = s
+		r.setSizes(rungSizes(s))
 	}
 }
 

@@ -1,11 +1,10 @@
 package encode
 
 import (
+	"image"
 	"log/slog"
 	"sync/atomic"
 	"time"
-
-	"github.com/peercam/peercam/capture"
 )
 
 // rung is one size of the picture. Its requests come from anywhere; all else
@@ -26,9 +25,10 @@ type rung struct {
 	spent                              atomic.Int64 // ns
 }
 
-// encode encodes f for this rung and hands the result to sink.
-func (r *rung) encode(f *capture.Frame, sink func(*Frame)) {
-	if r.broken != nil && f.Time.Before(r.retry) {
+// encode encodes img, taken at t, in temporal layers or not, and hands the
+// result to sink.
+func (r *rung) encode(img *image.YCbCr, t time.Time, layered bool, sink func(*Frame)) {
+	if r.broken != nil && t.Before(r.retry) {
 		return
 	}
 	// Asked before, so that a request that comes meanwhile is for the next one.
@@ -36,10 +36,10 @@ func (r *rung) encode(f *capture.Frame, sink func(*Frame)) {
 	frame := NewFrame()
 	defer frame.Release()
 	start := time.Now()
-	err := r.try(f, key, frame)
+	err := r.try(img, t, key, layered, frame)
 	r.spent.Add(int64(time.Since(start)))
 	if err != nil {
-		r.fail(err, f.Time)
+		r.fail(err, t)
 		return
 	}
 	r.broken = nil
@@ -60,11 +60,11 @@ func (r *rung) encode(f *capture.Frame, sink func(*Frame)) {
 	sink(frame)
 }
 
-func (r *rung) try(f *capture.Frame, key bool, into *Frame) error {
+func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, into *Frame) error {
 	bitrate := int(r.bitrate.Load())
 	if r.encoder == nil {
 		c := r.config
-		c.Width, c.Height, c.Bitrate = f.Rect.Dx(), f.Rect.Dy(), bitrate
+		c.Width, c.Height, c.Bitrate, c.Layered = img.Rect.Dx(), img.Rect.Dy(), bitrate, layered
 		encoder, err := NewVP8(c)
 		if err != nil {
 			return err
@@ -74,7 +74,10 @@ func (r *rung) try(f *capture.Frame, key bool, into *Frame) error {
 	if err := r.encoder.SetBitrate(bitrate); err != nil {
 		return err
 	}
-	return r.encoder.Encode(f.YCbCr, f.Time, key, into)
+	if err := r.encoder.SetLayered(layered); err != nil {
+		return err
+	}
+	return r.encoder.Encode(img, t, key, into)
 }
 
 // fail gives the encoder up for a second of frames, and says so once.

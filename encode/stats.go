@@ -21,8 +21,8 @@ type LadderStats struct {
 
 // RungStats is one rung's part.
 type RungStats struct {
-	// Wanted: somebody watches it.
-	Wanted bool
+	// Wanted: somebody watches it. Layered: in temporal layers.
+	Wanted, Layered bool
 	// Bitrate is the target, bit/s.
 	Bitrate int
 	// Encoded counts frames handed on, KeyFrames those of them that are key
@@ -38,10 +38,11 @@ func (l *Ladder) Stats() LadderStats {
 	s := l.state
 	l.mu.Unlock()
 	s.Captured, s.Dropped = l.captured.Load(), l.dropped.Load()
-	want := l.want.Load()
+	want, layered := l.asked()
 	for i, r := range l.rungs {
 		s.Rungs = append(s.Rungs, RungStats{
 			Wanted:    want&(1<<i) != 0,
+			Layered:   layered&(1<<i) != 0,
 			Bitrate:   int(r.bitrate.Load()),
 			Encoded:   r.encoded.Load(),
 			KeyFrames: r.keyFrames.Load(),

@@ -3,6 +3,18 @@
 #include <string.h>
 #include <vpx/vp8cx.h>
 
+static void set_rate(vpx_codec_enc_cfg_t *c, const unsigned int kbits[3], int layered) {
+	static const unsigned int ids[4] = {0, 2, 1, 2};
+	c->rc_target_bitrate = kbits[2];
+	c->ts_number_layers = layered ? 3 : 1;
+	c->ts_periodicity = 4;
+	for (int i = 0; i < 3; i++) {
+		c->ts_target_bitrate[i] = kbits[i];
+		c->ts_rate_decimator[i] = 4 >> i;
+	}
+	memcpy(c->ts_layer_id, ids, sizeof ids);
+}
+
 vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_settings *s) {
 	vpx_codec_enc_cfg_t *c = &e->cfg;
 	vpx_codec_err_t err = vpx_codec_enc_config_default(vpx_codec_vp8_cx(), c, 0);
@@ -15,7 +27,7 @@ vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_setti
 	c->g_error_resilient = VPX_ERROR_RESILIENT_DEFAULT;
 	c->g_pass = VPX_RC_ONE_PASS;
 	c->g_lag_in_frames = 0;
-	c->rc_target_bitrate = s->kbits;
+	set_rate(c, s->kbits, s->layered);
 	c->rc_end_usage = VPX_CBR;
 	c->rc_min_quantizer = s->min_q;
 	c->rc_max_quantizer = s->max_q;
@@ -46,14 +58,19 @@ vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_setti
 	return VPX_CODEC_OK;
 }
 
-vpx_codec_err_t peercam_vp8_set_kbits(peercam_vp8_encoder *e, unsigned int kbits) {
-	e->cfg.rc_target_bitrate = kbits;
+vpx_codec_err_t peercam_vp8_set_rate(peercam_vp8_encoder *e, const unsigned int kbits[3], int layered) {
+	set_rate(&e->cfg, kbits, layered);
 	return vpx_codec_enc_config_set(&e->ctx, &e->cfg);
+}
+
+vpx_codec_err_t peercam_vp8_set_cpu_used(peercam_vp8_encoder *e, int cpu_used) {
+	return vpx_codec_control(&e->ctx, VP8E_SET_CPUUSED, cpu_used);
 }
 
 vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, unsigned char *cb,
 	unsigned char *cr, int y_stride, int c_stride, int64_t pts,
-	unsigned long duration, int key) {
+	unsigned long duration, vpx_enc_frame_flags_t flags, int layer) {
+	vpx_codec_err_t err;
 	vpx_image_t img;
 	vpx_codec_iter_t iter = NULL;
 	const vpx_codec_cx_pkt_t *pkt;
@@ -68,9 +85,10 @@ vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, uns
 	img.stride[VPX_PLANE_Y] = y_stride;
 	img.stride[VPX_PLANE_U] = c_stride;
 	img.stride[VPX_PLANE_V] = c_stride;
-	vpx_codec_err_t err = vpx_codec_encode(&e->ctx, &img, pts, duration,
-		key ? VPX_EFLAG_FORCE_KF : 0, VPX_DL_REALTIME);
-	if (err) return err;
+	if (e->cfg.ts_number_layers > 1 && (err = vpx_codec_control(&e->ctx, VP8E_SET_TEMPORAL_LAYER_ID, layer)))
+		return err;
+	if ((err = vpx_codec_encode(&e->ctx, &img, pts, duration, flags, VPX_DL_REALTIME)))
+		return err;
 	while ((pkt = vpx_codec_get_cx_data(&e->ctx, &iter))) {
 		if (pkt->kind != VPX_CODEC_CX_FRAME_PKT) continue;
 		e->data = pkt->data.frame.buf;

@@ -31,6 +31,8 @@ type VP8Config struct {
 	CPUUsed, Threads int
 	// KeyInterval is the most frames from one key frame to the next (3000).
 	KeyInterval int
+	// Layered divides the stream into three temporal layers; see LayerShare.
+	Layered bool
 	// MinQuantizer and MaxQuantizer bound the quantizer, 0 to 63 (2 and 56).
 	MinQuantizer, MaxQuantizer int
 }
@@ -40,6 +42,7 @@ type VP8Config struct {
 type VP8Encoder struct {
 	config VP8Config
 	clock  ptsClock
+	layers pattern
 	kbits  int // as libvpx knows it
 	c      *C.peercam_vp8_encoder
 }
@@ -83,9 +86,14 @@ func (e *VP8Encoder) open() error {
 		threads = c.Threads
 	}
 	e.kbits = kbits(c.Bitrate)
+	e.layers = pattern{layered: c.Layered}
+	layered := C.int(0)
+	if c.Layered {
+		layered = 1
+	}
 	s := C.peercam_vp8_settings{
 		width: C.uint(c.Width), height: C.uint(c.Height),
-		kbits:           C.uint(e.kbits),
+		kbits: layerKbits(e.kbits), layered: layered,
 		threads:         C.uint(threads),
 		partitions_log2: C.uint(partitionsLog2(threads)),
 		cpu_used:        C.int(cpuUsed),
@@ -103,7 +111,7 @@ func (e *VP8Encoder) open() error {
 }
 
 // Encode writes the bitstream of img, taken at t, into.Data, whose room is
-// reused, and sets into's Time, Key, Width and Height. No Data and no error:
+// reused, and sets into's Time, Key, Layer, Sync, Width and Height. No Data and no error:
 // the rate control left the picture out, to keep a thin link from falling
 // behind. A key frame asked for is never left out.
 //
@@ -122,37 +130,71 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 	pts, duration := e.clock.next(t)
 	y := img.YOffset(img.Rect.Min.X, img.Rect.Min.Y)
 	c := img.COffset(img.Rect.Min.X, img.Rect.Min.Y)
-	forced := C.int(0)
-	if key {
-		forced = 1
-	}
+	layer, flags, base := e.layers.next(key)
 	code := C.peercam_vp8_encode(e.c,
 		(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
-		C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), forced)
+		C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), flags, C.int(layer))
 	if code != C.VPX_CODEC_OK {
 		return fmt.Errorf("encode a picture of %dx%d: %w", e.config.Width, e.config.Height, e.err(code))
 	}
 	into.Data = append(into.Data, unsafe.Slice((*byte)(e.c.data), int(e.c.size))...)
 	into.Time = t
 	into.Key = e.c.key != 0
+	if into.Key {
+		layer = 0
+	}
+	into.Layer, into.Sync = layer, layer > 0 && base
+	e.layers.done(len(into.Data) > 0, into.Key)
 	into.Width, into.Height = e.config.Width, e.config.Height
 	return nil
 }
 
 // SetBitrate changes the target from the next frame on, in bit/s.
 func (e *VP8Encoder) SetBitrate(bps int) error {
+	e.config.Bitrate = bps
+	return e.setRate(kbits(bps), e.config.Layered)
+}
+
+// SetLayered divides the stream into temporal layers, or no longer, from the
+// next frame on, which need not be a key frame.
+func (e *VP8Encoder) SetLayered(layered bool) error {
+	return e.setRate(e.kbits, layered)
+}
+
+func (e *VP8Encoder) setRate(k int, layered bool) error {
 	if e.c == nil {
 		return io.ErrClosedPipe
 	}
-	e.config.Bitrate = bps
-	k := kbits(bps)
-	if k == e.kbits {
+	if k == e.kbits && layered == e.config.Layered {
 		return nil
 	}
-	if code := C.peercam_vp8_set_kbits(e.c, C.uint(k)); code != C.VPX_CODEC_OK {
-		return fmt.Errorf("set the VP8 encoder to %d kbit/s: %w", k, e.err(code))
+	shares, on := layerKbits(k), C.int(0)
+	if layered {
+		on = 1
 	}
-	e.kbits = k
+	if code := C.peercam_vp8_set_rate(e.c, &shares[0], on); code != C.VPX_CODEC_OK {
+		return fmt.Errorf("set the VP8 encoder to %d kbit/s (temporal layers: %v): %w", k, layered, e.err(code))
+	}
+	if layered != e.config.Layered {
+		e.layers.set(layered)
+	}
+	e.kbits, e.config.Layered = k, layered
+	return nil
+}
+
+// SetCPUUsed changes how hard the encoder tries from the next frame on; see
+// VP8Config.
+func (e *VP8Encoder) SetCPUUsed(cpuUsed int) error {
+	if e.c == nil {
+		return io.ErrClosedPipe
+	}
+	if cpuUsed == e.config.CPUUsed {
+		return nil
+	}
+	if code := C.peercam_vp8_set_cpu_used(e.c, C.int(cpuUsed)); code != C.VPX_CODEC_OK {
+		return fmt.Errorf("set the VP8 encoder to cpu-used %d: %w", cpuUsed, e.err(code))
+	}
+	e.config.CPUUsed = cpuUsed
 	return nil
 }
 

@@ -9,9 +9,10 @@
 // RTP needs and stands in vp8.c.
 typedef struct {
 	unsigned int width, height;
-	unsigned int kbits; // a second
+	unsigned int kbits[3]; // a second
 	unsigned int threads, partitions_log2;
 	int cpu_used;
+	int layered; // see peercam_vp8_set_rate
 	unsigned int min_q, max_q, key_interval, max_intra_pct;
 } peercam_vp8_settings;
 
@@ -28,10 +29,15 @@ typedef struct {
 } peercam_vp8_encoder;
 
 vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_settings *s);
-vpx_codec_err_t peercam_vp8_set_kbits(peercam_vp8_encoder *e, unsigned int kbits);
+// peercam_vp8_set_rate sets the target and whether it is shared out to three temporal
+// layers, of which kbits[i] is what layers 0 to i take together, rising.
+vpx_codec_err_t peercam_vp8_set_rate(peercam_vp8_encoder *e, const unsigned int kbits[3], int layered);
+vpx_codec_err_t peercam_vp8_set_cpu_used(peercam_vp8_encoder *e, int cpu_used);
+// peercam_vp8_encode takes libvpx's flags and, where the target is shared out, the
+// frame's layer.
 vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, unsigned char *cb,
 	unsigned char *cr, int y_stride, int c_stride, int64_t pts,
-	unsigned long duration, int key);
+	unsigned long duration, vpx_enc_frame_flags_t flags, int layer);
 void peercam_vp8_close(peercam_vp8_encoder *e);
 const char *peercam_vp8_error(peercam_vp8_encoder *e, vpx_codec_err_t err);
 
