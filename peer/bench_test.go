@@ -102,7 +102,7 @@ func BenchmarkFeedback(b *testing.B) {
 	for b.Loop() {
 		tr.next = 0
 		for range 20 {
-			tr.sent(now, 1200)
+			tr.sent(now, 1200, 0)
 		}
 		acks, err := tr.feedback(body[12:])
 		if err != nil {
