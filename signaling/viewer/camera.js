@@ -5,7 +5,7 @@
 import { Peer } from './peer.js';
 import { CameraClock } from './clock.js';
 import { Session } from './session.js';
-import { backoff, crowdedDelay, decide, meaning, show, SILENT_NEW_CAMERA } from './policy.js';
+import { backoff, crowdedDelay, decide, meaning, show, SILENT, SILENT_NEW_CAMERA } from './policy.js';
 
 export class Camera {
   #room;
@@ -23,6 +23,7 @@ export class Camera {
   #wasLive = false;
   #playing = false;
   #clock = new CameraClock();
+  #wanted = null;
 
   /**
    * @param {object} options
@@ -43,8 +44,6 @@ export class Camera {
     this.name = info.name ?? '';
     /** performance.now() when it left the room, 0 while it is there */
     this.leftAt = 0;
-    /** what it last said of itself over the data channel: estimate and target in bit/s, viewers, rung ... */
-    this.report = null;
     this.step();
   }
 
@@ -67,6 +66,28 @@ export class Camera {
     return this.#current?.end ? null : this.#current?.peer.pc ?? null;
   }
 
+  /** @returns {object|null} what it last said of this session: `stats` of PROTOCOL.md */
+  get report() {
+    return this.#current?.report ?? null;
+  }
+
+  /** @returns {boolean} whether it says that it sends no picture for now: that one is not lost, and the sound goes on */
+  get isPaused() {
+    return this.silence < SILENT && Boolean(this.report?.paused);
+  }
+
+  /** @param {object} view `view` of PROTOCOL.md: which picture to send, in this session and those to come */
+  want(view) {
+    this.#wanted = view;
+    this.#current?.say(view);
+    this.#next?.say(view);
+  }
+
+  /** @returns {{count: number, duration: number}} what the browser counts as freezes of this session, and was none; seconds */
+  get pauses() {
+    return this.#current?.pauses ?? { count: 0, duration: 0 };
+  }
+
   /** Asks the camera what time it is; `taken` knows when it has answered. */
   askTime() {
     this.#current?.say(CameraClock.ask());
@@ -85,7 +106,7 @@ export class Camera {
   get view() {
     const { failures, joined } = this.#signaling;
     return show({
-      verdict: this.#verdict, playing: this.#playing, silence: this.silence, wasLive: this.#wasLive,
+      verdict: this.#verdict, playing: this.#playing || this.isPaused, silence: this.silence, wasLive: this.#wasLive,
       here: !this.leftAt, attempts: this.#attempts,
       trouble: navigator.onLine === false ? 'offline' : !joined && failures ? 'no-server' : '',
     });
@@ -171,10 +192,10 @@ export class Camera {
     const session = new Session({
       peer, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,
       send: (message) => this.#signaling.send(message),
+      onOpen: () => this.#wanted && session.say(this.#wanted),
       onControl: (message) => {
-        if (session !== this.#current) return;
-        if (message?.type === 'stats') this.report = message;
-        if (message?.type === 'clock') this.#clock.note(message);
+        if (session === this.#current && message.type === 'clock') this.#clock.note(message);
+        if (message.type === 'stats') this.#changed(session);
       },
       onChange: () => this.#changed(session),
     });
@@ -185,7 +206,7 @@ export class Camera {
   #changed(session) {
     if (session !== this.#next && session !== this.#current) return;
     if (session.end) this.#ended(session);
-    else if (session === this.#next && session.stream && (!this.#current || session.heardAt)) this.#promote();
+    else if (session === this.#next && session.stream && (!this.#current || session.hasPicture || session.report?.paused)) this.#promote();
     this.#onChange();
   }
 
@@ -194,7 +215,6 @@ export class Camera {
     this.#current = this.#next;
     this.#next = null;
     this.#playing = false;
-    this.report = null;
     this.#clock = new CameraClock();
     this.#onChange(); // takes what is on the screen before its stream ends
     old?.stop();

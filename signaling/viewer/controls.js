@@ -1,6 +1,7 @@
 /** The bar, the keys, and when they are to be seen. */
 import { Awake } from './awake.js';
 import { el, icon } from './dom.js';
+import { PictureMenu } from './menu.js';
 import { snapshot } from './snapshot.js';
 
 /** The bar goes away after so long without a movement, milliseconds. */
@@ -15,6 +16,10 @@ export class Controls {
   #help;
   #room;
   #say;
+  #sights;
+  #choose;
+  #menu;
+  #rungs = [];
   #buttons = {};
   #soundOn = false;
   #volume = 1;
@@ -29,13 +34,17 @@ export class Controls {
    * @param {HTMLDialogElement} options.help
    * @param {string} options.room
    * @param {(text: string) => void} options.say for those who listen
+   * @param {import('./sight.js').Sights} options.sights who know what is chosen
+   * @param {(choice: import('./choice.js').Choice) => void} options.choose a picture, for this room
    */
-  constructor({ stage, panel, help, room, say }) {
+  constructor({ stage, panel, help, room, say, sights, choose }) {
     this.#stage = stage;
     this.#panel = panel;
     this.#help = help;
     this.#room = room;
     this.#say = say;
+    this.#sights = sights;
+    this.#choose = choose;
     this.#build();
     this.#listen();
     this.#restoreVolume();
@@ -54,6 +63,7 @@ export class Controls {
     this.bar.append(
       el('div', { class: 'group' }, button('sound', 'm', 'Sound', 'muted', () => this.#sound()), this.volume),
       button('grid', 'Escape', 'All cameras', 'grid', () => this.#stage.back()),
+      button('picture', 'q', 'Picture', 'quality', () => this.#picture()),
       button('stats', 'i', 'Statistics', 'chart', () => this.#stats()),
       button('photo', 's', 'Save this picture', 'photo', () => this.#photo()),
       button('pip', 'p', 'Picture in picture', 'pip', () => this.#pip()),
@@ -61,7 +71,12 @@ export class Controls {
       button('help', '?', 'Keys and help', 'help', () => this.#help.showModal()),
     );
     this.offer = el('button', { class: 'pill offer', type: 'button', hidden: true, onclick: () => this.#sound(true) }, icon('muted'), 'Tap for sound');
-    this.bar.before(this.offer);
+    this.#menu = new PictureMenu(this.#buttons.picture, (choice, label) => {
+      this.#choose(choice);
+      this.update();
+      this.#say(`Picture: ${label}`);
+    });
+    this.bar.before(this.offer, this.#menu.node);
     this.#panel.node.querySelector('.close').onclick = () => this.#stats();
   }
 
@@ -84,7 +99,7 @@ export class Controls {
   #key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || this.#help.open || e.defaultPrevented) return;
     const act = {
-      f: () => this.#full(), m: () => this.#sound(), s: () => this.#photo(), i: () => this.#stats(), p: () => this.#pip(),
+      f: () => this.#full(), q: () => this.#picture(), m: () => this.#sound(), s: () => this.#photo(), i: () => this.#stats(), p: () => this.#pip(),
       '?': () => this.#help.showModal(),
       Escape: () => this.#stage.back() || (this.#panel.isOpen && this.#stats()),
       ArrowLeft: () => e.target !== this.volume && this.#stage.step(-1),
@@ -162,6 +177,11 @@ export class Controls {
     }
   }
 
+  #picture() {
+    if (!this.#buttons.picture.hidden) this.#menu.toggle();
+    this.stir();
+  }
+
   #stats() {
     this.#panel.toggle();
     this.update();
@@ -180,7 +200,7 @@ export class Controls {
 
   #rest() {
     const { activeElement } = document;
-    const busy = this.bar.matches(':hover') || this.bar.contains(activeElement) && activeElement.matches(':focus-visible') || this.#help.open;
+    const busy = this.bar.matches(':hover') || this.bar.contains(activeElement) && activeElement.matches(':focus-visible') || this.#help.open || this.#menu.isOpen;
     if (busy) this.stir();
     else document.documentElement.dataset.idle = true;
   }
@@ -203,6 +223,10 @@ export class Controls {
     press(sound, this.#soundOn, this.#soundOn ? 'sound' : 'muted');
     press(stats, this.#panel.isOpen);
     press(full, Boolean(document.fullscreenElement), document.fullscreenElement ? 'shrink' : 'expand');
+    // a camera that reconnects does not tell for a moment, and still has what it had
+    const rungs = (focused ? [focused] : tiles).flatMap(({ camera }) => camera.report?.rungs ?? []);
+    if (rungs.length || focused?.camera.report) this.#rungs = rungs;
+    this.#menu.update(this.#rungs, this.#sights.choice, focused?.camera.report ?? null);
     this.volume.value = this.#soundOn ? this.#volume : 0;
     this.volume.style.setProperty('--value', `${this.volume.value * 100}%`);
     this.offer.hidden = !(live && this.#hasSound && !this.#soundOn && !focused.blocked);

@@ -1,9 +1,11 @@
 /** The page of all rooms that this browser was let into. */
+import { remembered } from './choice.js';
 import { el, icon } from './dom.js';
 import { isKey } from './key.js';
 import { Key } from './proof.js';
 import { Room } from './room.js';
 import { forget, linkTo, remember, rooms } from './rooms.js';
+import { Sights } from './sight.js';
 import { Tile, Veil } from './tile.js';
 import { words } from './words.js';
 
@@ -31,6 +33,7 @@ class Card {
   #room = null;
   #tiles = new Map();
   #remembered = 0;
+  #sights = null;
 
   constructor(entry) {
     this.entry = entry;
@@ -48,6 +51,7 @@ class Card {
   open() {
     if (this.#room || !supported) return;
     const { room, key } = this.entry;
+    this.#sights = new Sights(remembered(room));
     this.#room = new Room({ name: room, key: isKey(key) ? new Key(key) : null, onChange: () => this.#render() });
     this.#render();
   }
@@ -55,6 +59,7 @@ class Card {
   close() {
     this.#room?.close();
     this.#room = null;
+    this.#sights?.watch([]);
     for (const tile of this.#tiles.values()) tile.remove();
     this.#tiles.clear();
     this.#render();
@@ -75,6 +80,7 @@ class Card {
       this.preview.append(tile.node);
     }
     for (const tile of this.#tiles.values()) tile.update();
+    this.#sights?.watch([...this.#tiles.values()]);
     this.preview.dataset.count = this.#tiles.size;
 
     const view = this.#room?.view ?? { state: supported ? 'connecting' : 'refused', code: supported ? '' : 'unsupported' };

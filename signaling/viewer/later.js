@@ -1,13 +1,16 @@
-/** What the page has beside the picture: controls, keys, statistics, the memory of rooms. */
+/** What the page has beside the picture: controls, keys, statistics, which picture to ask for, the memory of rooms. */
+import { keep, remembered } from './choice.js';
 import { Controls } from './controls.js';
 import { Panel } from './panel.js';
 import { linkTo, remember, rooms } from './rooms.js';
+import { Sights } from './sight.js';
 
 export class Later {
   #stage;
   #room;
   #key;
   #controls;
+  #sights;
   #remembered = 0;
 
   /** @param {{stage: import('./stage.js').Stage, room: string, key: string, say: (text: string) => void}} options */
@@ -16,7 +19,12 @@ export class Later {
     this.#room = room;
     this.#key = key;
     const panel = new Panel(document.getElementById('stats'), () => stage.focused);
-    this.#controls = new Controls({ stage, panel, help: document.getElementById('help'), room, say });
+    this.#sights = new Sights(remembered(room));
+    const choose = (choice) => {
+      keep(room, choice);
+      this.#sights.choose(choice);
+    };
+    this.#controls = new Controls({ stage, panel, help: document.getElementById('help'), room, say, sights: this.#sights, choose });
   }
 
   /** @returns {string} the link by which this browser was let into the room before, '' when there is none with a key */
@@ -27,6 +35,7 @@ export class Later {
 
   /** @param {import('./policy.js').View} view */
   update(view) {
+    this.#sights.watch(this.#stage.tiles);
     this.#controls.update();
     // at most once a minute: this browser was let in
     if (view.state !== 'live' || Date.now() - this.#remembered < 60_000) return;

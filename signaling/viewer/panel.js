@@ -1,4 +1,5 @@
 /** The statistics panel: once a second, while it is open. */
+import { limit } from './choice.js';
 import { el } from './dom.js';
 import { AgeMeter, figures } from './stats.js';
 
@@ -19,7 +20,10 @@ const GROUPS = [
   ['Picture', [
     ['Age', (f) => ms(f.age)],
     ['Size', (f) => f.width && `${f.width} × ${f.height}`],
-    ['Frame rate', (f) => f.fps !== undefined && `${number(f.fps)} fps`],
+    ['Rung', (_, c) => Array.isArray(c.rungs) && Number.isInteger(c.rung) && `${c.rung + 1} of ${c.rungs.length}`],
+    ['Layers', (_, c) => c.layers > 1 && `${c.layer + 1} of ${c.layers}`],
+    ['Limited by', (_, c) => limit(c.why)],
+    ['Frame rate', (f, c) => (c.paused ? 'paused' : f.fps !== undefined && `${number(f.fps)} fps`)],
     ['Codec', (f) => [f.codec, f.audioCodec].filter(Boolean).join(', ')],
     ['Frozen', (f) => f.freezes !== undefined && (f.freezes ? `${number(f.freezes)} ×, ${number(f.frozen ?? 0, 1)} s` : 'never')],
   ]],
@@ -34,7 +38,7 @@ const GROUPS = [
   ['Camera', [
     ['Estimate', (_, c) => bits(c.estimate)],
     ['Target', (_, c) => bits(c.target)],
-    ['Rung', (_, c) => plain(c.rung)],
+    ['Pace', (_, c) => bits(c.pace)],
     ['Viewers', (_, c) => plain(c.viewers)],
   ]],
 ];
@@ -87,7 +91,13 @@ export class Panel {
     tile.camera.askTime();
     const now = figures(await pc.getStats(), this.#counters);
     this.#counters = now.counters;
-    this.#render({ ...now.figures, age: this.#age.take() }, tile.camera.report ?? {});
+    const shown = { ...now.figures, age: this.#age.take() };
+    if (shown.freezes !== undefined) {
+      const { count, duration } = tile.camera.pauses;
+      shown.freezes = Math.max(0, shown.freezes - count);
+      shown.frozen = Math.max(0, (shown.frozen ?? 0) - duration);
+    }
+    this.#render(shown, tile.camera.report ?? {});
   }
 
   #render(shown, camera) {

@@ -125,7 +125,7 @@ export function match(known, announced) {
  * What to show of one camera.
  * @param {object} c
  * @param {View|null} c.verdict what a camera said last, if it was a refusal or an end
- * @param {boolean} c.playing a picture of the current session is on the screen
+ * @param {boolean} c.playing a picture of the current session is on the screen, or its camera says why there is none
  * @param {number} c.silence since media arrived
  * @param {boolean} c.wasLive a picture has been on the screen before
  * @param {boolean} c.here the camera is in the room

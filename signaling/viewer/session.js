@@ -1,6 +1,9 @@
 /** One peer connection with one camera: offer, proof, answer, candidates, media, end. */
 import { equal, fingerprint, isKey, newSessionId } from './key.js';
 
+/** A freeze that is seen so long after the camera last said that it pauses is due to that, milliseconds. */
+const PAUSE_OVER = 2500;
+
 /**
  * @typedef {{id: string, nonce?: string, name?: string}} CameraInfo as in `welcome`
  *
@@ -18,6 +21,8 @@ export class Session {
   #send;
   #bytes = 0;
   #lookedAt;
+  #pausedAt = -Infinity;
+  #freezes = { count: 0, duration: 0 };
 
   /**
    * @param {object} options
@@ -27,16 +32,23 @@ export class Session {
    * @param {import('./proof.js').Key|null} options.key null in an open room
    * @param {number} options.joins how often signaling had joined when this began
    * @param {(message: object) => boolean} options.send
+   * @param {() => void} options.onOpen requests can be sent to the camera
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
    * @param {() => void} options.onChange there is a stream, or media, or an end
    */
-  constructor({ peer, camera, room, key, joins, send, onControl, onChange }) {
+  constructor({ peer, camera, room, key, joins, send, onOpen, onControl, onChange }) {
     this.name = newSessionId();
     this.joins = joins;
     this.peer = peer;
     this.startedAt = performance.now();
-    /** performance.now() when media last was seen to arrive, 0 for never */
+    /** performance.now() when media, or a word of the camera, last was seen to arrive, 0 for never */
     this.heardAt = 0;
+    /** whether a picture is arriving, or was */
+    this.hasPicture = false;
+    /** @type {object|null} the camera's last `stats` */
+    this.report = null;
+    /** what the browser counts as freezes and was none: the camera had said that it pauses; seconds */
+    this.pauses = { count: 0, duration: 0 };
     this.#lookedAt = this.startedAt;
     /** @type {MediaStream|null} from the answer on */
     this.stream = null;
@@ -57,9 +69,13 @@ export class Session {
     };
     video.receiver.track.onunmute = () => {
       this.heardAt = performance.now();
+      this.hasPicture = true;
       this.onChange();
     };
-    control.onopen = () => this.say({ type: 'hello', version: 1 });
+    control.onopen = () => {
+      this.say({ type: 'hello', version: 1 });
+      onOpen();
+    };
     control.onmessage = ({ data }) => {
       let message;
       try {
@@ -69,8 +85,17 @@ export class Session {
       }
       // comes this way too, since signaling may be away
       if (message?.type === 'bye') this.#close(message.code || 'failed', message.message ?? '');
-      else onControl(message);
+      else if (message) this.#hear(message, onControl);
     };
+  }
+
+  #hear(message, onControl) {
+    this.heardAt = performance.now(); // while the picture pauses, this is all that a browser may count
+    if (message.type === 'stats') {
+      this.report = message;
+      if (message.paused) this.#pausedAt = this.heardAt;
+    }
+    onControl(message);
   }
 
   get cameraId() {
@@ -179,11 +204,22 @@ export class Session {
     let bytes = 0;
     for (const report of (await this.peer.video.receiver.getStats()).values()) {
       if (report.type === 'inbound-rtp' || report.type === 'transport') bytes += report.bytesReceived ?? 0;
-      if (report.framesDecoded) this.decoding = true;
+      if (!report.framesDecoded) continue;
+      this.decoding = true;
+      this.#count(report);
     }
     this.#lookedAt = performance.now();
     if (bytes > this.#bytes) this.heardAt = this.#lookedAt;
     this.#bytes = bytes;
+  }
+
+  /** A browser sees a freeze only when the next picture has come: soon after the pause. */
+  #count({ freezeCount: count = 0, totalFreezesDuration: duration = 0 }) {
+    if (performance.now() - this.#pausedAt < PAUSE_OVER) {
+      this.pauses.count += count - this.#freezes.count;
+      this.pauses.duration += duration - this.#freezes.duration;
+    }
+    this.#freezes = { count, duration };
   }
 
   /**

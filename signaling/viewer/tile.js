@@ -1,6 +1,6 @@
 /** The picture of one camera: the video, its last frame while there is no newer one, and what there is to say. */
 import { el, icon } from './dom.js';
-import { words } from './words.js';
+import { pause, words } from './words.js';
 
 const ACTIONS = { retry: 'Try again', reload: 'Load again', remembered: 'Use the key this browser remembers' };
 
@@ -27,8 +27,9 @@ export class Tile {
     this.veil = new Veil({ act, can });
     this.opener = el('button', { class: 'opener', type: 'button', 'aria-label': `Enlarge ${this.label}`, onclick: open, hidden: !open });
     this.caption = el('figcaption', {}, el('span', { class: 'dot' }), el('span', { textContent: this.label }));
+    this.badge = el('p', { class: 'badge', role: 'status' });
     this.play = el('button', { class: 'pill play', type: 'button', hidden: true, onclick: () => this.#play() }, icon('play'), 'Tap to play');
-    this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.opener, this.veil.node, this.caption, this.play);
+    this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.opener, this.veil.node, this.caption, this.badge, this.play);
     this.update();
   }
 
@@ -43,6 +44,9 @@ export class Tile {
       dataset.state = view.state;
       dataset.code = view.code;
     }
+    const note = view.state === 'live' ? pause(this.camera) : '';
+    this.node.classList.toggle('paused', note !== '');
+    if (this.badge.textContent !== note) this.badge.textContent = note;
     this.node.classList.toggle('bare', !this.video.videoWidth);
     this.veil.show(words(view, this.about));
   }

@@ -61,6 +61,16 @@ function sentence(text) {
 }
 
 /**
+ * @param {{isPaused: boolean, hasAudio: boolean, report: object|null}} camera
+ * @returns {string} why no picture comes from a camera that is there, '' when that needs no word:
+ *   a picture that nobody looks at pauses too
+ */
+export function pause({ isPaused, hasAudio, report }) {
+  if (!isPaused || report.why !== 'bandwidth') return '';
+  return `The link is too thin for pictures${hasAudio ? '; sound goes on' : ''}`;
+}
+
+/**
  * @param {import('./policy.js').View} view
  * @param {{room: string, hasKey: boolean}} about
  * @returns {Words|null} null when the picture speaks for itself
