@@ -20,8 +20,10 @@ const (
 	// negotiationQueue is how many messages of a session may wait; more is
 	// no browser's, and dropped.
 	negotiationQueue = 64
-	// gatherTime is how long an answer waits for all candidates.
-	gatherTime = 2 * time.Second
+	// gatherTime is how long an answer without trickle waits for all candidates:
+	// enough for a STUN server that is there, and little where there is no
+	// internet.
+	gatherTime = 500 * time.Millisecond
 	// seenSessions is how many session ids of a nonce are remembered.
 	seenSessions = 4096
 	// refusalRate is how many viewers a second are told why they were refused.
