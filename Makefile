@@ -11,7 +11,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 export CGO_ENABLED := 1
 
-.PHONY: run build deps deps-test test race fuzz bench lint clean help
+.PHONY: run build deps deps-test test race fuzz bench bench-net lint clean help
 
 run: build ## install what is missing, build, and share the camera
 	@exec $(BIN) share $(ARGS)
@@ -37,7 +37,14 @@ fuzz: deps-test ## run every fuzz target for FUZZTIME
 	    $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
 
 bench: deps-test ## every figure that the README speaks of
-	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem -timeout 60m ./...
+	$(GO) test -tags $(TAGS) -run '^$$' -bench . -skip '^BenchmarkNet$$' -benchmem -timeout 60m ./...
+
+NET ?= .
+bench-net: ## what is seen over bad links, as root on Linux: step thin loss5 wifi outage two forty, or one of them with NET=
+	@if [ "$$(uname)" != Linux ] || [ "$$(id -u)" != 0 ]; then \
+	  echo "bench-net shapes links between network namespaces: run it as root on Linux" >&2; exit 1; fi
+	@./.make/deps build test
+	$(GO) test -tags $(TAGS) -run '^$$' -bench '^BenchmarkNet$$/$(NET)' -v -timeout 60m ./cmd/peercam
 
 lint: ## gofmt, vet and golangci-lint where it is installed
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -181,7 +181,7 @@ func percent(cpu, of time.Duration) float64 { return 100 * cpu.Seconds() / of.Se
 
 // film is a live Y4M stream, 1280x720 at 30 frames a second: noise that drifts,
 // and the barcode of the moment in which a frame is written.
-func film(b *testing.B) io.Reader {
+func film(b testing.TB) io.Reader {
 	out, in, err := os.Pipe()
 	if err != nil {
 		b.Fatal(err)

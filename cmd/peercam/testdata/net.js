@@ -1,0 +1,43 @@
+// Runs in a page before the page's own scripts, after probe.js: keeps what a
+// person at a bad link sees, from the first picture on.
+{
+  const now = () => performance.timeOrigin + performance.now();
+  const seen = new WeakSet();
+  const record = window.record = {
+    /** Each frame on the screen: when (Unix milliseconds), how old it was (milliseconds, null: no barcode could be read), its width. */
+    frames: [],
+    /** What the browser has counted until then, of all connections. */
+    samples: [],
+    /** performance.now() at the first picture */
+    pictureAt: 0,
+  };
+
+  async function sample() {
+    const sum = { at: now(), bytes: 0, frozen: 0, freezes: 0, connections: probe.peers.length };
+    for (const peer of probe.peers) {
+      for (const report of (await peer.getStats()).values()) {
+        if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
+        sum.bytes += report.bytesReceived;
+        sum.frozen += report.totalFreezesDuration ?? 0;
+        sum.freezes += report.freezeCount ?? 0;
+      }
+    }
+    record.samples.push(sum);
+  }
+
+  addEventListener('loadeddata', ({ target }) => {
+    if (!record.pictureAt) {
+      record.pictureAt = performance.now();
+      void sample();
+      setInterval(sample, 500);
+    }
+    if (seen.has(target)) return;
+    seen.add(target);
+    target.requestVideoFrameCallback(function shown() {
+      target.requestVideoFrameCallback(shown);
+      const at = now();
+      const time = barcode(target);
+      record.frames.push({ at, age: time === undefined ? null : at - time, width: target.videoWidth });
+    });
+  }, true);
+}
