@@ -30,15 +30,23 @@ func (t *tokenCommand) Run(env environment) error {
 // configuration.
 func loadKey(path string) (signaling.Key, error) {
 	if path == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return signaling.Key{}, usage("there is no place for the key (%w): name one with --key-file", err)
+		var err error
+		if path, err = keyPath(); err != nil {
+			return signaling.Key{}, usageError{err}
 		}
-		path = filepath.Join(dir, "peercam", "key")
 	}
 	key, err := signaling.LoadKey(path)
 	if err != nil {
 		return signaling.Key{}, usageError{err}
 	}
 	return key, nil
+}
+
+// keyPath is where the key is kept when nobody says otherwise.
+func keyPath() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no place for the key (%w): name one with --key-file", err)
+	}
+	return filepath.Join(dir, "peercam", "key"), nil
 }
