@@ -13,6 +13,7 @@ const rate = (kbps) => {
   return kbps < 1000 ? `${number(kbps)} kbit/s` : `${number(kbps / 1000, 2)} Mbit/s`;
 };
 const bits = (bps) => (Number.isFinite(bps) ? rate(bps / 1000) : undefined);
+const packets = ({ sent, resent }) => Number.isFinite(sent) && `${number(sent)} packets${resent > 0 ? `, ${number(resent)} again` : ''}`;
 const plain = (value) => (['string', 'number'].includes(typeof value) ? String(value) : undefined);
 
 /** Each row: what it is called, and how it reads; rows without a value are left out. */
@@ -38,7 +39,7 @@ const GROUPS = [
   ['Camera', [
     ['Estimate', (_, c) => bits(c.estimate)],
     ['Target', (_, c) => bits(c.target)],
-    ['Pace', (_, c) => bits(c.pace)],
+    ['Sent', (_, c) => packets(c)],
     ['Viewers', (_, c) => plain(c.viewers)],
   ]],
 ];

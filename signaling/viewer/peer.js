@@ -15,6 +15,9 @@ export class Peer {
     this.audio = this.pc.addTransceiver('audio', { direction: 'recvonly' });
     this.control = this.pc.createDataChannel('control');
     askForCaptureTime(this.video);
+    // Pictures are shown as they come. The sound waits as long as the network makes it.
+    if ('jitterBufferTarget' in this.video.receiver) this.video.receiver.jitterBufferTarget = 0;
+    else this.video.receiver.playoutDelayHint = 0;
 
     /** @type {RTCIceCandidate[]} found and not yet taken by `onCandidate` */
     this.candidates = [];
