@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,24 +8,30 @@ import (
 	"io"
 	"log/slog"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/mediadevices/pkg/driver"
 	"github.com/pion/mediadevices/pkg/io/video"
+	"github.com/pion/mediadevices/pkg/prop"
 )
 
-// managerMu guards what mediadevices' driver manager, one a process, holds:
-// a scan replaces all cameras in it and must not meet another.
+// managerMu guards what mediadevices' driver manager, one a process, holds: a
+// scan replaces all devices of a kind in it and must not meet another.
 var managerMu sync.Mutex
 
-// camera is a camera that a scan found.
+// cameraDriver is what plays a camera: mediadevices' own drivers on macOS and
+// Windows, v4l2Camera on Linux.
+type cameraDriver interface {
+	driver.Adapter
+	driver.VideoRecorder
+}
+
+// camera is a camera that findCameras found.
 type camera struct {
-	driver.Driver
-	dev   Device
-	order int
+	cameraDriver
+	dev Device
 }
 
 // scanCameras looks for cameras anew, so that one plugged in again is found,
@@ -34,22 +39,10 @@ type camera struct {
 func scanCameras(log *slog.Logger) ([]camera, error) {
 	managerMu.Lock()
 	defer managerMu.Unlock()
-	m := driver.GetManager()
-	isCamera := driver.FilterDeviceType(driver.Camera)
-	for _, d := range m.Query(isCamera) {
-		m.Delete(d.ID())
+	all, err := findCameras(log)
+	if err != nil {
+		return nil, fmt.Errorf("looking for cameras: %w", err)
 	}
-	if err := registerCameras(m, log); err != nil {
-		return nil, err
-	}
-	var all []camera
-	for _, d := range m.Query(isCamera) {
-		dev, order := cameraDevice(d.Info())
-		all = append(all, camera{d, dev, order})
-	}
-	slices.SortFunc(all, func(a, b camera) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.dev.Name, b.dev.Name), cmp.Compare(a.dev.ID, b.dev.ID))
-	})
 	if len(all) > 0 {
 		all[0].dev.Default = true
 	}
@@ -71,52 +64,37 @@ func listCameras(ctx context.Context) ([]Device, error) {
 			all[i].Err = cameraError("open", c.dev, err).Error()
 			continue
 		}
-		var formats []DeviceFormat
-		for _, p := range c.Properties() {
-			f := DeviceFormat{PixelFormat: string(p.FrameFormat), Width: p.Width, Height: p.Height}
-			if p.FrameRate > 0 {
-				f.FPS = []float64{math.Round(float64(p.FrameRate)*100) / 100}
-			}
-			formats = append(formats, f)
-		}
-		all[i].Formats = groupFormats(formats)
+		all[i].Formats = formatsOf(c.Properties())
 		if err := c.Close(); err != nil {
 			all[i].Err = cameraError("close", c.dev, err).Error()
-		} else if _, err := driver.IsAvailable(c.Driver); isBusy(err) {
+		} else if err := c.busy(); err != nil {
 			all[i].Err = cameraError("open", c.dev, err).Error()
 		}
+		all[i].Controls, _ = c.controls() // a camera without is one all the same
 	}
 	return all, nil
 }
 
-// cameraSource is the camera that a person named, whichever device that is at
-// the time of Open.
-type cameraSource struct {
-	spec string
-	log  *slog.Logger
-	want Format
-	name atomic.Pointer[string] // of the camera opened last
+// busy is the error that another program's use of the camera causes.
+func (c camera) busy() error {
+	if a, ok := c.cameraDriver.(driver.AvailabilityAdapter); ok {
+		if _, err := a.IsAvailable(); isBusy(err) {
+			return err
+		}
+	}
+	return nil
 }
 
-// newCamera returns the camera that spec names: "auto" (the first that opens),
-// a name (exact, else a part of it in any case), or a path such as /dev/video0
-// or one below /dev/v4l/by-id. A name or path that is not there now is an
-// error that lists those that are; "auto" may find its camera later.
-func newCamera(spec string, o Options) (VideoSource, error) {
-	c := &cameraSource{spec: spec, log: o.log(), want: o.Want}
-	if spec == autoDevice {
-		return c, nil
+func formatsOf(have []prop.Media) []DeviceFormat {
+	var formats []DeviceFormat
+	for _, p := range have {
+		f := DeviceFormat{PixelFormat: string(p.FrameFormat), Width: p.Width, Height: p.Height}
+		if p.FrameRate > 0 {
+			f.FPS = []float64{math.Round(float64(p.FrameRate)*100) / 100}
+		}
+		formats = append(formats, f)
 	}
-	cams, err := scanCameras(c.log)
-	if err != nil {
-		return nil, err
-	}
-	found, err := findDevices(KindCamera, spec, devicesOf(cams))
-	if err != nil {
-		return nil, err
-	}
-	c.name.Store(&cams[found[0]].dev.Name)
-	return c, nil
+	return groupFormats(formats)
 }
 
 func devicesOf(cams []camera) []Device {
@@ -127,76 +105,15 @@ func devicesOf(cams []camera) []Device {
 	return all
 }
 
-func (c *cameraSource) String() string {
-	switch name := c.name.Load(); {
-	case name != nil:
-		return *name
-	case c.spec == autoDevice:
-		return "camera"
-	}
-	return c.spec
-}
-
-func (c *cameraSource) Open(ctx context.Context, want Format) (VideoReader, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	cams, err := scanCameras(c.log)
-	if err != nil {
-		return nil, err
-	}
-	found, err := findDevices(KindCamera, c.spec, devicesOf(cams))
-	if err != nil {
-		return nil, err
-	}
-	var errs []error
-	for _, i := range found {
-		r, err := openCamera(cams[i], want.or(c.want), c.log)
-		if err == nil {
-			c.name.Store(&cams[i].dev.Name)
-			return r, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
-}
-
-func openCamera(cam camera, want Format, log *slog.Logger) (*cameraReader, error) {
-	if err := cam.Open(); err != nil {
-		return nil, cameraError("open", cam.dev, err)
-	}
-	have := cam.Properties()
-	p, ok := chooseFormat(have, want)
-	if !ok {
-		cam.Close()
-		return nil, cameraError("use", cam.dev, fmt.Errorf("none of its %d formats is understood", len(have)))
-	}
-	v, err := cam.Driver.(driver.VideoRecorder).VideoRecord(p)
-	if err != nil {
-		return nil, cameraError("start", cam.dev, err)
-	}
-	format := Format{Width: p.Width &^ 1, Height: p.Height &^ 1, FPS: float64(p.FrameRate)}
-	log.Info("camera opened", "name", cam.dev.Name, "path", cam.dev.Path, "width", format.Width, "height", format.Height,
-		"fps", format.FPS, "pixels", p.FrameFormat)
-	return &cameraReader{cam: cam, video: v, format: format}, nil
-}
-
-// cameraError says of which camera an error is and, where known, the way out.
-func cameraError(what string, d Device, err error) error {
-	name := fmt.Sprintf("%s camera %q", what, d.Name)
-	if d.Path != d.Name {
-		name += " (" + d.Path + ")"
-	}
-	if reason := cameraReason(err); reason != "" {
-		return fmt.Errorf("%s: %s: %w", name, reason, err)
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
+// cameraReader reads an open camera.
 type cameraReader struct {
 	cam    camera
 	video  video.Reader
 	format Format
+	counts *cameraCounts
+	log    *slog.Logger
+	rate   pictureRate
+	judged bool      // the rate was compared with the promise
 	pool   framePool // for drivers that do not deliver frames themselves
 	closed atomic.Bool
 	close  sync.Once
@@ -206,15 +123,27 @@ type cameraReader struct {
 func (r *cameraReader) Format() Format { return r.format }
 
 func (r *cameraReader) Read() (*Frame, error) {
+	f, err := r.read()
+	switch {
+	case err == nil:
+	case r.closed.Load():
+		return nil, ErrClosed
+	case errors.Is(err, io.EOF): // a camera does not end, it fails
+		return nil, cameraError("read from", r.cam.dev, errors.New("it has stopped"))
+	default:
+		return nil, cameraError("read from", r.cam.dev, err)
+	}
+	r.rate.add(f.Time)
+	r.counts.frames.Add(1)
+	r.counts.fps.Store(math.Float64bits(r.rate.fps()))
+	r.judge()
+	return f, nil
+}
+
+func (r *cameraReader) read() (*Frame, error) {
 	img, release, err := r.video.Read()
 	if err != nil {
-		if r.closed.Load() {
-			return nil, ErrClosed
-		}
-		if errors.Is(err, io.EOF) { // a camera does not end, it fails
-			err = errors.New("it has stopped")
-		}
-		return nil, cameraError("read from", r.cam.dev, err)
+		return nil, err
 	}
 	if f, ok := img.(*Frame); ok {
 		return f, nil
@@ -223,16 +152,29 @@ func (r *cameraReader) Read() (*Frame, error) {
 	defer release()
 	f, err := frameOf(img, r.pool.get)
 	if err != nil {
-		return nil, cameraError("read from", r.cam.dev, err)
+		return nil, err
 	}
 	f.Time = arrived
 	return f, nil
+}
+
+// judge says once when a camera gives much less than it promised.
+func (r *cameraReader) judge() {
+	if r.judged || !r.rate.full() {
+		return
+	}
+	r.judged = true
+	if fps := r.rate.fps(); fps < 0.8*r.format.FPS {
+		r.log.Info("the camera gives fewer pictures than it says: in the dark it may expose longer, or the bus may be slow",
+			"name", r.cam.dev.Name, "fps", math.Round(10*fps)/10, "promised", r.format.FPS)
+	}
 }
 
 func (r *cameraReader) Close() error {
 	r.close.Do(func() {
 		r.closed.Store(true)
 		r.err = r.cam.Close()
+		r.counts.fps.Store(0)
 	})
 	return r.err
 }

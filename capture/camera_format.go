@@ -14,9 +14,9 @@ var defaultFormat = Format{Width: 1280, Height: 720, FPS: 30}
 // chooseFormat picks one of have for who wants want, by this order:
 //
 //  1. both size and rate are reached;
-//  2. the size is reached, and half the rate;
-//  3. half the rate, and a quarter of the wanted area: 640x480 that moves
-//     beats 1280x720 at 5 frames a second;
+//  2. the size is reached, and the rate is smooth;
+//  3. the rate is smooth, and a quarter of the wanted area is reached: 640x480
+//     that moves beats 1280x720 at 5 frames a second;
 //  4. the size is reached, however slow;
 //  5. the rest;
 //
@@ -53,14 +53,20 @@ func chooseFormat(have []prop.Media, want Format) (best prop.Media, ok bool) {
 	}), true
 }
 
+// smooth is a rate that is seen as movement, in frames a second. A camera that
+// reaches that, or half of what is wanted if that is less, is not made smaller
+// to become faster.
+const smooth = 12
+
 func rank(p prop.Media, want Format) int {
+	rate := min(smooth, want.FPS/2)
 	size, area := reachesSize(p, want), 4*p.Width*p.Height >= want.Width*want.Height
 	switch {
 	case size && reachesRate(p, want.FPS):
 		return 1
-	case size && reachesRate(p, want.FPS/2):
+	case size && reachesRate(p, rate):
 		return 2
-	case area && reachesRate(p, want.FPS/2):
+	case area && reachesRate(p, rate):
 		return 3
 	case size:
 		return 4

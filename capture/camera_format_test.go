@@ -42,6 +42,10 @@ func TestChooseFormat(t *testing.T) {
 			hd30, offer(i420, 1280, 720, 30)},
 		{"29.97 is 30", []prop.Media{offer(yuyv, 1280, 720, 60), offer(yuyv, 1280, 720, 29.97)}, hd30, offer(yuyv, 1280, 720, 29.97)},
 		{"a smaller picture that moves", []prop.Media{offer(yuyv, 640, 480, 25), offer(yuyv, 1280, 720, 5)}, hd30, offer(yuyv, 640, 480, 25)},
+		{"full size if it moves", []prop.Media{offer(yuyv, 640, 480, 25), offer(yuyv, 1280, 720, 12.5)}, hd30, offer(yuyv, 1280, 720, 12.5)},
+		{"more pictures than needed do not cost size", []prop.Media{offer(yuyv, 640, 480, 60), offer(yuyv, 1280, 720, 25)}, Format{1280, 720, 60}, offer(yuyv, 1280, 720, 25)},
+		{"few pictures wanted", []prop.Media{offer(yuyv, 640, 480, 30), offer(yuyv, 1280, 720, 5)}, Format{1280, 720, 8}, offer(yuyv, 1280, 720, 5)},
+		{"colour before grey", []prop.Media{offer(formatGrey, 1280, 720, 30), offer(mjpeg, 1280, 720, 30)}, hd30, offer(mjpeg, 1280, 720, 30)},
 		{"but not a stamp", []prop.Media{offer(yuyv, 160, 120, 30), offer(yuyv, 1280, 720, 10)}, hd30, offer(yuyv, 1280, 720, 10)},
 		{"half the rate will do", []prop.Media{offer(yuyv, 640, 480, 30), offer(yuyv, 1280, 720, 15)}, hd30, offer(yuyv, 1280, 720, 15)},
 		{"slow only", []prop.Media{offer(yuyv, 640, 480, 5), offer(yuyv, 1280, 720, 5)}, hd30, offer(yuyv, 1280, 720, 5)},
@@ -61,7 +65,7 @@ func TestChooseFormat(t *testing.T) {
 			}
 		})
 	}
-	if p, ok := chooseFormat([]prop.Media{offer(frame.FormatZ16, 1280, 720, 30), offer("GREY", 640, 480, 30)}, hd30); ok {
+	if p, ok := chooseFormat([]prop.Media{offer(frame.FormatZ16, 1280, 720, 30), offer("Y16", 640, 480, 30)}, hd30); ok {
 		t.Errorf("chose %v of nothing usable", p)
 	}
 }

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"image"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/pion/mediadevices/pkg/driver"
 	"github.com/pion/mediadevices/pkg/frame"
 	"github.com/pion/mediadevices/pkg/io/video"
 	"github.com/pion/mediadevices/pkg/prop"
@@ -23,6 +21,8 @@ const (
 	// v4l2Buffers is the queue between driver and reader. A reader that comes
 	// late takes the newest picture and drops the rest.
 	v4l2Buffers = 4
+	// v4l2Poll is how often a reader that waits looks whether the machine slept.
+	v4l2Poll = 500 * time.Millisecond
 	// v4l2Stall is how long a camera may stay silent; some take 2 s to begin.
 	v4l2Stall = 5 * time.Second
 	// v4l2BadInARow is how many unusable pictures in a row are too many.
@@ -37,15 +37,16 @@ type v4l2Camera struct {
 	path string
 	log  *slog.Logger
 
-	node    *v4l2Node
-	format  v4l2Format
-	pixels  frame.Format
-	jpeg    *jpegDecoder
-	pool    framePool
-	last    time.Time
-	bad     int    // in a row
-	dropped uint64 // superseded by a newer picture before they were read
-	broken  uint64 // damaged on the bus, or not decodable
+	node   *v4l2Node
+	format v4l2Format
+	pixels frame.Format
+	jpeg   *jpegDecoder
+	pool   framePool
+	last   time.Time
+	bad    int // unusable ones in a row
+	size   sizeGuard
+	asleep sleepWatch
+	counts *cameraCounts // where pictures that are not handed over are counted
 
 	reading sync.Mutex // held by Read
 	stop    int        // eventfd that wakes Read for Close; -1 while there is none
@@ -66,8 +67,17 @@ func (c *v4l2Camera) Open() error {
 	}
 	node.close()
 	c.node = nil
-	return fmt.Errorf("it has no usable pixel format: it offers %s, and needed is one of I420, YV12, NV12, NV21, YUYV, UYVY, MJPEG",
-		strings.Join(have, ", "))
+	return fmt.Errorf("%w: it offers %s, and needed is one of %s", errNoFormat,
+		strings.Join(have, ", "), strings.Join(slices.Sorted(maps.Keys(formatNames())), ", "))
+}
+
+var errNoFormat = errors.New("it has no usable pixel format")
+
+func (c *v4l2Camera) countIn(counts *cameraCounts) { c.counts = counts }
+
+// agreed is what the driver made of what it was asked for.
+func (c *v4l2Camera) agreed() Format {
+	return Format{c.format.width &^ 1, c.format.height &^ 1, c.format.fps}
 }
 
 // Properties lists what the camera offers and unpack or jpegDecoder understand.
@@ -124,7 +134,7 @@ func (c *v4l2Camera) VideoRecord(p prop.Media) (video.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.pixels = p.FrameFormat
+	c.pixels, c.size = p.FrameFormat, sizeGuard{w: c.format.width, h: c.format.height}
 	if c.pixels == frame.FormatMJPEG {
 		c.jpeg = newJPEGDecoder()
 	}
@@ -141,11 +151,12 @@ func (c *v4l2Camera) VideoRecord(p prop.Media) (video.Reader, error) {
 }
 
 func (c *v4l2Camera) read(poll []unix.PollFd) (*Frame, error) {
+	waited := time.Now()
 	for {
 		if c.node == nil {
 			return nil, ErrClosed
 		}
-		n, err := unix.Poll(poll, int(v4l2Stall.Milliseconds()))
+		n, err := unix.Poll(poll, int(v4l2Poll.Milliseconds()))
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -153,8 +164,12 @@ func (c *v4l2Camera) read(poll []unix.PollFd) (*Frame, error) {
 			return nil, fmt.Errorf("waiting for a picture: %w", err)
 		case poll[1].Revents != 0:
 			return nil, ErrClosed
-		case n == 0:
+		case c.asleep.slept(sinceBoot()):
+			return nil, errSlept
+		case n == 0 && time.Since(waited) >= v4l2Stall:
 			return nil, fmt.Errorf("it has sent no picture for %v; unplug it and plug it in again", v4l2Stall)
+		case n == 0:
+			continue
 		}
 		p, err := c.newest()
 		if errors.Is(err, unix.EAGAIN) && poll[0].Revents&(unix.POLLERR|unix.POLLHUP) == 0 {
@@ -174,7 +189,9 @@ func (c *v4l2Camera) read(poll []unix.PollFd) (*Frame, error) {
 			c.bad = 0
 			return f, nil
 		}
-		c.broken++
+		if c.counts.corrupt.Add(1) == 1 {
+			c.log.Warn("a broken picture is left out, and so are further ones", "path", c.path, "err", err)
+		}
 		if c.bad++; c.bad >= v4l2BadInARow {
 			return nil, fmt.Errorf("%d pictures in a row were unusable: %w", c.bad, err)
 		}
@@ -189,7 +206,7 @@ func (c *v4l2Camera) newest() (v4l2Picture, error) {
 		if none != nil {
 			break // an error is met again by the next call
 		}
-		c.dropped++
+		c.counts.late.Add(1)
 		if err = c.node.requeue(p.index); err == nil {
 			p = next
 		}
@@ -201,13 +218,14 @@ var errDamaged = errors.New("the driver says that it is damaged")
 
 func (c *v4l2Camera) convert(p v4l2Picture) (f *Frame, err error) {
 	arrived := time.Now()
-	if p.damaged || len(p.data) == 0 {
+	if p.damaged || len(p.planes[0]) == 0 {
 		return nil, errDamaged
 	}
 	if c.jpeg != nil {
-		f, err = c.jpeg.Decode(p.data, c.pool.get)
-	} else if f = c.pool.get(c.format.width, c.format.height); true {
-		err = unpack(f, c.pixels, p.data, c.format.stride, c.format.width, c.format.height)
+		f, err = c.jpeg.Decode(p.planes[0], c.room)
+	} else {
+		f = c.pool.get(c.format.width, c.format.height)
+		err = unpack(f, c.pixels, rawPicture{p.planes, c.format.strides}, c.format.width, c.format.height)
 		if err != nil {
 			f.Release()
 		}
@@ -218,6 +236,14 @@ func (c *v4l2Camera) convert(p v4l2Picture) (f *Frame, err error) {
 	f.Time = stamp(arrived, p.age, c.last)
 	c.last = f.Time
 	return f, nil
+}
+
+// room is a frame for a JPEG of that size, unless it should not be believed.
+func (c *v4l2Camera) room(w, h int) *Frame {
+	if !c.size.believe(w, h) {
+		return nil
+	}
+	return c.pool.get(w, h)
 }
 
 // stamp is when a picture was taken that arrived when it was as old as the
@@ -254,9 +280,7 @@ func (c *v4l2Camera) Close() error {
 	}
 	err := c.node.close()
 	c.node = nil
-	if c.dropped+c.broken > 0 {
-		c.log.Debug("camera closed", "path", c.path, "dropped", c.dropped, "unusable", c.broken)
-	}
+	c.log.Debug("camera closed", "path", c.path, "late", c.counts.late.Load(), "corrupt", c.counts.corrupt.Load())
 	return err
 }
 
@@ -275,103 +299,22 @@ var pixelFormats = map[uint32]frame.Format{
 	fourcc("YV12"): formatYV12,
 	fourcc("NV12"): frame.FormatNV12,
 	fourcc("NV21"): frame.FormatNV21,
+	fourcc("NM12"): frame.FormatNV12, // M: planes that do not follow each other
+	fourcc("NM21"): frame.FormatNV21,
+	fourcc("YM12"): frame.FormatI420,
+	fourcc("YM21"): formatYV12,
 	fourcc("YUYV"): frame.FormatYUYV,
+	fourcc("YVYU"): formatYVYU,
 	fourcc("UYVY"): frame.FormatUYVY,
 	fourcc("MJPG"): frame.FormatMJPEG,
 	fourcc("JPEG"): frame.FormatMJPEG,
+	fourcc("GREY"): formatGrey,
 }
 
-const labelSeparator = ";"
-
-// cameraDevice undoes what registerCameras made of a camera. The nodes' order
-// is the order in which cameras were plugged in; video0 is the default.
-func cameraDevice(i driver.Info) (d Device, order int) {
-	id, node, _ := strings.Cut(i.Label, labelSeparator)
-	return Device{Kind: KindCamera, ID: id, Name: i.Name, Path: node}, nodeNumber(node)
-}
-
-// registerCameras registers the cameras that are plugged in now. Nodes that are no cameras (metadata, outputs, codecs) are
-// left out; one that may not be opened is kept, so that the error can be told.
-func registerCameras(m *driver.Manager, log *slog.Logger) error {
-	nodes, err := filepath.Glob("/dev/video*")
-	if err != nil {
-		return fmt.Errorf("listing cameras: %w", err)
-	}
-	stable := stableNames("/dev/v4l/by-id/*", "/dev/v4l/by-path/*")
-	for _, node := range nodes {
-		name := sysName(node)
-		n, err := openV4L2(node)
-		switch {
-		case err == nil:
-			name = n.card
-			n.close()
-		case errors.Is(err, errNotCamera), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENXIO):
-			continue
-		case sysIndex(node) > 0: // a camera's second node, most likely of metadata
-			continue
-		}
-		id := stable[node]
-		if id == "" {
-			id = node
-		}
-		if err := m.Register(&v4l2Camera{path: node, log: log, stop: -1}, driver.Info{
-			DeviceType: driver.Camera, Name: name, Label: id + labelSeparator + node,
-		}); err != nil {
-			return fmt.Errorf("registering camera %s: %w", node, err)
-		}
-	}
-	return nil
-}
-
-// cameraReason says what an error of V4L2 means and what to do.
-func cameraReason(err error) string {
-	switch {
-	case isBusy(err):
-		return "another program uses it; end that program or choose another camera"
-	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return "you may not; add yourself to the group video (sudo usermod -aG video $USER) and log in again"
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENOENT):
-		return "it was unplugged"
-	case errors.Is(err, unix.ENOSPC):
-		return "the USB bus has no room for it; plug it into another port or ask for a smaller size"
-	}
-	return ""
-}
-
-func isBusy(err error) bool { return errors.Is(err, unix.EBUSY) }
-
-func nodeNumber(path string) int {
-	n, err := strconv.Atoi(strings.TrimPrefix(filepath.Base(path), "video"))
-	if err != nil {
-		return 1 << 20
-	}
-	return n
-}
-
-// stableNames maps nodes to the first link to them that the patterns find.
-func stableNames(patterns ...string) map[string]string {
-	names := make(map[string]string)
-	for _, pattern := range patterns {
-		links, _ := filepath.Glob(pattern) // fails only for a bad pattern
-		for _, link := range links {
-			if node, err := filepath.EvalSymlinks(link); err == nil && names[node] == "" {
-				names[node] = link
-			}
-		}
+func formatNames() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range pixelFormats {
+		names[string(f)] = true
 	}
 	return names
-}
-
-func sysName(node string) string {
-	b, err := os.ReadFile("/sys/class/video4linux/" + filepath.Base(node) + "/name")
-	if err != nil {
-		return filepath.Base(node)
-	}
-	return strings.TrimSpace(string(b))
-}
-
-func sysIndex(node string) int {
-	b, _ := os.ReadFile("/sys/class/video4linux/" + filepath.Base(node) + "/index")
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	return n
 }

@@ -111,7 +111,7 @@ func TestCameraBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Open(t.Context(), Format{})
-	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "another program uses it") {
+	if !errors.Is(err, unix.EBUSY) || !strings.Contains(err.Error(), "in use by this program itself") {
 		t.Errorf("second open: %v", err)
 	}
 	t.Log(err)
@@ -119,7 +119,7 @@ func TestCameraBusy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := all[0]; d.ID != cam.ID || !strings.Contains(d.Err, "another program uses it") || len(d.Formats) == 0 {
+	if d := all[0]; d.ID != cam.ID || !strings.Contains(d.Err, "in use by this program itself") || len(d.Formats) == 0 {
 		t.Errorf("listed as %+v", d)
 	}
 }

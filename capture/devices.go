@@ -26,6 +26,9 @@ type Device struct {
 	// /dev/v4l/by-id or by-path, else the path; for microphones the sound
 	// system's own identifier.
 	ID string `json:"id"`
+	// Serial is a camera's serial number, where the system knows one. Cheap
+	// ones share theirs.
+	Serial string `json:"serial,omitempty"`
 	// Name is for people.
 	Name string `json:"name"`
 	// Path is where the system finds it now.
@@ -34,6 +37,8 @@ type Device struct {
 	Default bool `json:"default"`
 	// Formats are those of a camera that can be used.
 	Formats []DeviceFormat `json:"formats,omitempty"`
+	// Controls are those that a camera has.
+	Controls []Control `json:"controls,omitempty"`
 	// Rates and Channels are what a microphone offers by itself, in samples
 	// a second; it is read at 48 kHz all the same.
 	Rates    []int `json:"rates,omitempty"`
@@ -41,6 +46,9 @@ type Device struct {
 	// Err says why the device cannot be opened now; "" when it can.
 	Err string `json:"err,omitempty"`
 }
+
+// stable tells whether ID means the device itself rather than its place.
+func (d Device) stable() bool { return d.ID != d.Path }
 
 // DeviceFormat is a size in a pixel format that a camera offers, with its
 // frame rates, highest first; no rates means that it does not tell.
@@ -78,6 +86,7 @@ func findDevices(kind, spec string, have []Device) (found []int, err error) {
 	}
 	senses := []func(Device) bool{
 		func(d Device) bool { return d.ID == spec || d.Path == spec || d.Name == spec },
+		func(d Device) bool { return d.Serial == spec || filepath.Base(d.ID) == spec },
 		func(d Device) bool { return samePath(d.Path, spec) },
 		func(d Device) bool { return strings.EqualFold(d.Name, spec) },
 		func(d Device) bool { return strings.Contains(strings.ToLower(d.Name), strings.ToLower(spec)) },

@@ -72,7 +72,9 @@ func (d *jpegDecoder) close() {
 }
 
 // Decode decodes one picture into a frame from get, which is asked for the
-// even size at or below the picture's. The caller stamps it.
+// even size at or below the picture's and refuses one by nil. A picture that is
+// damaged or cut off is an error, even where libjpeg-turbo can make something
+// of it. The caller stamps it.
 func (d *jpegDecoder) Decode(data []byte, get func(w, h int) *Frame) (*Frame, error) {
 	if d.handle == nil {
 		return nil, errors.New("JPEG decoder is closed")
@@ -94,6 +96,9 @@ func (d *jpegDecoder) Decode(data []byte, get func(w, h int) *Frame) (*Frame, er
 	}
 
 	f := get(w&^1, h&^1)
+	if f == nil {
+		return nil, fmt.Errorf("JPEG picture is %dx%d pixels, unlike the ones before", w, h)
+	}
 	y, ys := d.plane(0, head, f.Y, f.YStride, f.Rect.Dy())
 	u, us := d.plane(1, head, f.Cb, f.CStride, f.Rect.Dy()/2)
 	v, _ := d.plane(2, head, f.Cr, f.CStride, f.Rect.Dy()/2)

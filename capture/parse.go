@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 )
 
 // Options are what sources share.
@@ -20,6 +18,12 @@ type Options struct {
 	Stdin io.Reader
 	// Want fills what the Format given to Open leaves open.
 	Want Format
+	// PixelFormat is the only one to take a camera's pictures in, such as
+	// "mjpeg" or "yuyv"; "" or "auto" for the best.
+	PixelFormat string
+	// Controls are what a camera is set to whenever it is opened, in this
+	// order.
+	Controls []ControlSetting
 }
 
 func (o Options) log() *slog.Logger {
@@ -153,45 +157,3 @@ func checkFile(flag, path string) error {
 // fileName is how a file source is called: without the directories, as the
 // name is shown to viewers.
 func fileName(path string) string { return filepath.Base(path) }
-
-// NoCamera is the caption of the test picture that stands in for a camera.
-const NoCamera = "no camera found"
-
-// autoVideo is the camera if there is one, else the test picture that says so.
-// A camera plugged in later is found at the next Open.
-type autoVideo struct {
-	camera, standIn VideoSource
-	log             *slog.Logger
-	told            atomic.Bool // that there is none
-}
-
-func newAutoVideo(o Options) (VideoSource, error) {
-	camera, err := newCamera("auto", o)
-	if err != nil {
-		return nil, err
-	}
-	a := &autoVideo{camera: camera, standIn: Captioned(&testVideo{want: o.Want}, NoCamera), log: o.log()}
-	// Who starts without a camera should hear it now, not from the first viewer.
-	if cameras, err := listCameras(context.Background()); err == nil && len(cameras) == 0 {
-		a.tell()
-	}
-	return a, nil
-}
-
-func (a *autoVideo) tell() {
-	if !a.told.Swap(true) {
-		a.log.Warn("no camera found, showing the test picture: plug one in, or name a source with --camera test, file:PATH or exec:COMMAND")
-	}
-}
-
-func (a *autoVideo) String() string { return a.camera.String() }
-
-func (a *autoVideo) Open(ctx context.Context, want Format) (VideoReader, error) {
-	r, err := a.camera.Open(ctx, want)
-	if !errors.Is(err, ErrNoDevice) {
-		a.told.Store(false)
-		return r, err
-	}
-	a.tell()
-	return a.standIn.Open(ctx, want)
-}

@@ -82,13 +82,15 @@ func (s *slate) compose() {
 //
 // If src is an io.Closer, so is the result.
 func Captioned(src VideoSource, caption string) VideoSource {
-	return forwardClose(src, &captioned{src, caption})
+	return forwardClose(&captioned{src, caption})
 }
 
 type captioned struct {
 	VideoSource
 	caption string
 }
+
+func (c *captioned) Unwrap() VideoSource { return c.VideoSource }
 
 func (c *captioned) Open(ctx context.Context, want Format) (VideoReader, error) {
 	r, err := c.VideoSource.Open(ctx, want)

@@ -23,6 +23,9 @@ type SteadyOptions struct {
 	Stall time.Duration
 	// Begin is how long its first frame may take; 0 for three times Stall.
 	Begin time.Duration
+	// Privacy closes the source and shows a slate while it is on; nil for
+	// never.
+	Privacy *Privacy
 
 	backoff backoff // zero for the usual one
 }
@@ -32,8 +35,9 @@ type SteadyOptions struct {
 // ended with io.EOF, after which nothing is to come. While src cannot be
 // opened, fails or stalls, the reader delivers a slate that says so, five
 // frames a second, of the size of the last real frame or of what was asked
-// for; src is opened again in the background, at first soon, then every five
-// seconds, and the picture returns by itself.
+// for; src is opened again in the background: at once when a device was plugged
+// in, else at first soon, then every five seconds (two for cameras). The picture
+// returns by itself.
 //
 // If src is an io.Closer, so is the result.
 func Steady(src VideoSource, o SteadyOptions) VideoSource {
@@ -52,18 +56,7 @@ func Steady(src VideoSource, o SteadyOptions) VideoSource {
 	if o.backoff == (backoff{}) {
 		o.backoff = backoff{first: 250 * time.Millisecond, most: 5 * time.Second}
 	}
-	return forwardClose(src, &steady{src, o})
-}
-
-// forwardClose makes outer an io.Closer if inner is one.
-func forwardClose(inner, outer VideoSource) VideoSource {
-	if c, ok := inner.(io.Closer); ok {
-		return struct {
-			VideoSource
-			io.Closer
-		}{outer, c}
-	}
-	return outer
+	return forwardClose(&steady{src, o})
 }
 
 const (
@@ -72,7 +65,22 @@ const (
 	// slateGrace is how long a source may take to open before the slate
 	// says that it is waited for.
 	slateGrace = time.Second
+	// deviceRetry is the longest pause between tries of a device, which costs
+	// little to look for.
+	deviceRetry = 2 * time.Second
 )
+
+// errAgain is wrapped by what a reader returns when its source is to be opened
+// anew at once, although nothing is wrong.
+var errAgain = errors.New("it is opened again")
+
+var errCovered = fmt.Errorf("covered: %w", errAgain)
+
+// notifier is a source that knows when another try may go better than the last.
+type notifier interface {
+	// watch begins to watch; whoever calls it closes it.
+	watch() *deviceWatch
+}
 
 // backoff is how long to wait between tries.
 type backoff struct{ first, most time.Duration }
@@ -91,7 +99,8 @@ type steady struct {
 	o   SteadyOptions
 }
 
-func (s *steady) String() string { return s.src.String() }
+func (s *steady) String() string      { return s.src.String() }
+func (s *steady) Unwrap() VideoSource { return s.src }
 
 func (s *steady) Open(ctx context.Context, want Format) (VideoReader, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -100,6 +109,7 @@ func (s *steady) Open(ctx context.Context, want Format) (VideoReader, error) {
 		live:  newLive[*Frame](videoRoom),
 		poke:  make(chan struct{}, 1),
 		first: make(chan struct{}),
+		began: time.Now(),
 	}
 	r.onClose = func() { r.cancel(); r.wait.Wait() }
 	r.promise(want.or(Format{defaultWidth, defaultHeight, defaultFPS}))
@@ -115,9 +125,9 @@ func (s *steady) Open(ctx context.Context, want Format) (VideoReader, error) {
 	select {
 	case <-r.first:
 	case <-grace.C:
-		r.slate("", nil)
+		r.opening()
 	case <-ctx.Done():
-		r.slate("", nil)
+		r.opening()
 	}
 	return r, nil
 }
@@ -134,17 +144,24 @@ type steadyReader struct {
 
 	first    chan struct{} // closed when src was tried once
 	promised atomic.Pointer[Format]
-	waiting  atomic.Pointer[string] // the slate's second line; nil while there is a picture
+	waiting  atomic.Pointer[notice] // what the slate says; nil while there is a picture
 	told     atomic.Bool            // that the log has the reason
 	poke     chan struct{}          // that waiting has changed
-	seen     atomic.Int64           // frames that src gave
+	arrived  atomic.Int64           // when src gave a frame last, since began; 0: never
+	began    time.Time
 
 	// Only Read uses these.
 	last  time.Time // stamp of the last frame
 	w, h  int       // of the last real frame
+	shown *notice   // by the last slate
 	drawn *slate
 	timer *time.Timer
 }
+
+// notice is what a slate says in its two lines.
+type notice struct{ caption, why string }
+
+var covered = notice{"privacy", "the camera is covered"}
 
 func (r *steadyReader) promise(f Format) { r.promised.Store(&f) }
 
@@ -152,11 +169,10 @@ func (r *steadyReader) promise(f Format) { r.promised.Store(&f) }
 // asked for.
 func (r *steadyReader) Format() Format { return *r.promised.Load() }
 
-// slate shows the slate, with why in its second line, instead of the picture.
-func (r *steadyReader) slate(why string, err error) {
-	r.waiting.Store(&why)
-	if err != nil && !r.told.Swap(true) {
-		r.o.Log.Warn("no picture, showing a slate and trying again", "source", r.src.String(), "err", err)
+// show puts up a slate instead of the picture.
+func (r *steadyReader) show(n notice) {
+	if now := r.waiting.Load(); now == nil || *now != n {
+		r.waiting.Store(&n)
 	}
 	select {
 	case r.poke <- struct{}{}:
@@ -164,83 +180,146 @@ func (r *steadyReader) slate(why string, err error) {
 	}
 }
 
+// opening puts up a slate, unless there is something to see already.
+func (r *steadyReader) opening() {
+	if r.arrived.Load() == 0 && r.waiting.Load() == nil {
+		r.show(notice{r.o.Waiting, ""})
+	}
+}
+
+// failed puts up a slate that says why there is no picture.
+func (r *steadyReader) failed(err error) {
+	if !r.told.Swap(true) {
+		r.o.Log.Warn("no picture, showing a slate and trying again", "source", r.src.String(), "err", err)
+	}
+	r.show(notice{r.o.Waiting, brief(err)})
+}
+
 // supervise opens src again and again until ctx ends.
 func (r *steadyReader) supervise(ctx context.Context) {
-	var sleep sleeper
+	retry := r.o.backoff
+	var changed <-chan struct{}
+	if n, ok := as[notifier](r.src); ok {
+		w := n.watch()
+		defer w.close()
+		changed = w.C
+		retry.most = min(retry.most, deviceRetry)
+	}
+	tried := sync.OnceFunc(func() { close(r.first) })
 	failures := 0
-	for tried := false; ; tried = true {
+	for {
+		if on, off := r.o.Privacy.State(); on {
+			r.show(covered)
+			tried()
+			select {
+			case <-ctx.Done():
+				return
+			case <-off:
+				continue
+			}
+		}
 		src, err := r.src.Open(ctx, r.want)
 		if err == nil {
 			r.promise(src.Format())
-		}
-		if !tried {
-			close(r.first)
-		}
-		if err == nil {
-			before := r.seen.Load()
-			err = r.watch(ctx, src)
-			if r.seen.Load() > before {
+			tried()
+			var gave bool
+			if gave, err = r.watch(ctx, src); gave {
 				failures = 0
 			}
 		}
 		switch {
 		case ctx.Err() != nil:
+			tried()
 			return
 		case errors.Is(err, io.EOF):
 			r.o.Log.Info("the source has ended", "source", r.src.String())
 			r.end(io.EOF)
+			tried()
 			return
+		case errors.Is(err, errAgain):
+			r.o.Log.Debug("opening the source again", "source", r.src.String(), "why", err)
+			continue
 		}
 		failures++
 		r.o.Log.Debug("source failed", "source", r.src.String(), "err", err, "failures", failures)
-		r.slate(brief(err), err)
-		if !sleep.sleep(r.o.backoff.after(failures), ctx.Done()) {
+		r.failed(err)
+		tried()
+		if !r.pause(ctx, retry.after(failures), changed, &failures) {
 			return
 		}
 	}
 }
 
+// pause waits before the next try, no longer than until a device comes or
+// goes or privacy is turned on. It is false when ctx has ended.
+func (r *steadyReader) pause(ctx context.Context, d time.Duration, changed <-chan struct{}, failures *int) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	on, switched := r.o.Privacy.State()
+	if on {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-changed:
+		*failures = 0 // what is new may take some moments to become ready
+	case <-switched:
+	case <-timer.C:
+	}
+	return true
+}
+
 // watch passes on what src gives until it fails or stalls, then closes it.
-func (r *steadyReader) watch(ctx context.Context, src VideoReader) error {
+// gave tells whether it gave anything.
+func (r *steadyReader) watch(ctx context.Context, src VideoReader) (gave bool, err error) {
 	failed := make(chan error, 1)
+	on, switched := r.o.Privacy.State()
+	if on {
+		src.Close()
+		return false, errCovered
+	}
+	opened := time.Since(r.began)
 	go func() { failed <- r.read(src) }()
-	err, running := error(nil), true
 	// A slow source is not a dead one: some cameras take seconds to begin, and a
 	// film may have one frame in five.
 	stall := r.o.Stall
 	if fps := src.Format().FPS; fps > 0 {
 		stall = max(stall, time.Duration(3/fps*float64(time.Second)))
 	}
-	timer := time.NewTimer(max(stall, r.o.Begin))
+	timer := time.NewTimer(stall)
 	defer timer.Stop()
-	for seen := r.seen.Load(); running && err == nil; {
+	running := true
+	for running && err == nil {
 		select {
 		case err = <-failed:
 			running = false
 		case <-ctx.Done():
 			err = ctx.Err()
+		case <-switched:
+			err = errCovered
+			r.show(covered)
 		case <-timer.C:
-			// Counting frames here instead of resetting the timer for
-			// each: a stall is found after one to two times Stall.
-			if n := r.seen.Load(); n == seen {
-				err = fmt.Errorf("no picture came for %v", stall)
-			} else {
-				seen = n
+			patience, last := stall, time.Duration(r.arrived.Load())
+			if last < opened {
+				patience, last = max(stall, r.o.Begin), opened
 			}
-			timer.Reset(stall)
+			silent := time.Since(r.began) - last
+			if silent >= patience {
+				err = fmt.Errorf("no picture came for %v", silent.Round(100*time.Millisecond))
+			}
+			timer.Reset(min(stall, patience-silent))
 		}
 	}
-	if running {
-		// The slate goes up now: closing a device that hangs can take long.
-		if ctx.Err() == nil {
-			r.slate(brief(err), err)
-		}
-		src.Close()
-		<-failed
-		return err
+	// The slate goes up now: closing a device that hangs can take long.
+	if ctx.Err() == nil && !errors.Is(err, io.EOF) && !errors.Is(err, errAgain) {
+		r.failed(err)
 	}
 	src.Close()
-	return err
+	if running {
+		<-failed
+	}
+	return time.Duration(r.arrived.Load()) >= opened, err
 }
 
 // read passes frames on. They take the slate away.
@@ -250,7 +329,11 @@ func (r *steadyReader) read(src VideoReader) error {
 		if err != nil {
 			return err
 		}
-		r.seen.Add(1)
+		r.arrived.Store(int64(max(1, time.Since(r.began))))
+		if r.o.Privacy.On() {
+			f.Release()
+			continue
+		}
 		if r.waiting.Load() != nil {
 			r.waiting.Store(nil)
 		}
@@ -264,9 +347,11 @@ func (r *steadyReader) read(src VideoReader) error {
 func (r *steadyReader) Read() (*Frame, error) {
 	for {
 		var tick <-chan time.Time
-		why := r.waiting.Load()
-		if why != nil {
-			tick = r.nextSlate()
+		say := r.waiting.Load()
+		if say != nil {
+			tick = r.nextSlate(say)
+		} else {
+			r.shown = nil
 		}
 		select {
 		case <-r.done:
@@ -275,10 +360,14 @@ func (r *steadyReader) Read() (*Frame, error) {
 		}
 		select {
 		case f := <-r.box:
+			if r.o.Privacy.On() { // it was taken before
+				f.Release()
+				continue
+			}
 			return r.stamped(f), nil
 		case <-r.poke:
 		case <-tick:
-			return r.drawSlate(*why), nil
+			return r.drawSlate(say), nil
 		case <-r.done:
 			return nil, ErrClosed
 		case <-r.ended:
@@ -301,10 +390,11 @@ func (r *steadyReader) stamped(f *Frame) *Frame {
 	return f
 }
 
-// nextSlate fires when the next slate is due.
-func (r *steadyReader) nextSlate() <-chan time.Time {
+// nextSlate fires when the next slate is due: at once when it says something
+// new.
+func (r *steadyReader) nextSlate(say *notice) <-chan time.Time {
 	wait := time.Duration(0)
-	if !r.last.IsZero() {
+	if r.shown == say {
 		wait = time.Until(r.last.Add(slatePeriod))
 	}
 	if r.timer == nil {
@@ -315,7 +405,7 @@ func (r *steadyReader) nextSlate() <-chan time.Time {
 	return r.timer.C
 }
 
-func (r *steadyReader) drawSlate(why string) *Frame {
+func (r *steadyReader) drawSlate(say *notice) *Frame {
 	w, h := r.w, r.h
 	if w == 0 {
 		f := r.Format().or(Format{defaultWidth, defaultHeight, 0})
@@ -324,12 +414,12 @@ func (r *steadyReader) drawSlate(why string) *Frame {
 	if r.drawn == nil {
 		r.drawn = new(slate)
 	}
-	f := r.drawn.frame(w, h, r.o.Waiting, why)
+	f := r.drawn.frame(w, h, say.caption, say.why)
 	f.Time = time.Now()
 	if !f.Time.After(r.last) {
 		f.Time = r.last.Add(time.Millisecond)
 	}
-	r.last = f.Time
+	r.last, r.shown = f.Time, say
 	return f
 }
 
@@ -344,10 +434,15 @@ func (r *steadyReader) Close() error {
 // brief is why there is no picture, in words for viewers: without what a
 // command was told or said, as that may hold names and passwords.
 func brief(err error) string {
-	var e *ExecError
+	var (
+		e *ExecError
+		d *DeviceError
+	)
 	switch {
 	case errors.Is(err, ErrNoDevice):
 		return NoCamera
+	case errors.As(err, &d) && d.Reason != "":
+		return clean(d.Name + ": " + d.Reason)
 	case errors.As(err, &e):
 		return e.Name + ": " + clean(e.Err.Error())
 	}

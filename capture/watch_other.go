@@ -1,0 +1,5 @@
+//go:build !linux
+
+package capture
+
+func watchCameras() *deviceWatch { return pollDevices(devicePoll) }
