@@ -101,6 +101,11 @@ func (s *Server) addrOf(r *http.Request) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{} // a Unix socket: all count as one
 	}
+	return countable(a)
+}
+
+// countable is the network that counts as one address: an IPv6 /64 is one house.
+func countable(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {
@@ -126,6 +131,12 @@ func (a *addresses) take(p netip.Prefix) int {
 	}
 	a.n[p]++
 	return a.n[p]
+}
+
+func (a *addresses) holds(p netip.Prefix) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.n[p] > 0
 }
 
 func (a *addresses) over(n, times int) bool { return a.max >= 0 && n > times*a.max }

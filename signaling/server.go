@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,9 @@ type ServerConfig struct {
 	// MaxPerAddress is how many sockets one address may hold, an IPv6 /64
 	// counting as one. 0 means 128, negative no limit.
 	MaxPerAddress int
-	// ICEServers are told to everybody who joins.
-	ICEServers []ICEServer
+	// ICEServers makes what everybody who joins is told to use, and told anew when
+	// half its time is over. Nil: nothing.
+	ICEServers ICESource
 	// TrustProxy takes a client's address from X-Forwarded-For and the server's
 	// name from X-Forwarded-Host, as a reverse proxy in front of it sets them.
 	TrustProxy bool
@@ -85,7 +87,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if again {
 		return errors.New("signaling: Run was called twice on one server: make another with NewServer")
 	}
-	h := &hub{rooms: map[string]*room{}, servers: s.cfg.ICEServers, refused: s.refuse}
+	h := &hub{rooms: map[string]*room{}, ice: s.cfg.ICEServers, refused: s.refuse}
 	h.run(ctx, s.events)
 	s.mu.Lock()
 	s.stopping = true
@@ -109,6 +111,10 @@ func (s *Server) Connect(context.Context) (Conn, error) {
 	}
 	return client, nil
 }
+
+// Present tells whether somebody is connected from an address, with a socket or
+// as a WHEP player; an IPv6 /64 counts as one.
+func (s *Server) Present(a netip.Addr) bool { return s.addrs.holds(countable(a)) }
 
 // Stats tells how the server does.
 func (s *Server) Stats() Stats {
