@@ -28,7 +28,7 @@ const (
 // hub owns the rooms: only its goroutine touches them.
 type hub struct {
 	rooms   map[string]*room
-	servers []ICEServer
+	ice     ICESource         // nil: none
 	refused func(code string) // counts
 }
 
@@ -46,6 +46,7 @@ func (h *hub) run(ctx context.Context, events <-chan event) {
 			h.handle(e, time.Now())
 		case now := <-sweep.C:
 			h.sweep(now)
+			h.renew(now)
 		}
 	}
 }
@@ -67,7 +68,7 @@ func (h *hub) handle(e event, now time.Time) {
 			h.rooms[p.room] = r
 		}
 		p.id = newPeerID(p.role)
-		err := r.join(p, h.servers, now)
+		err := r.join(p, h.lease(p, now), now)
 		if r.expire(now) {
 			delete(h.rooms, r.name)
 		}

@@ -17,6 +17,7 @@ const (
 	TypeWelcome      = "welcome"
 	TypeCameraJoined = "camera-joined"
 	TypeCameraLeft   = "camera-left"
+	TypeICEServers   = "ice-servers"
 	TypeOffer        = "offer"
 	TypeAnswer       = "answer"
 	TypeCandidate    = "candidate"
@@ -78,7 +79,7 @@ type Message struct {
 	// routed as it came.
 	Candidate json.RawMessage `json:"candidate,omitempty"`
 
-	// welcome, camera-joined, camera-left
+	// welcome, ice-servers, camera-joined, camera-left
 	ID         string      `json:"id,omitempty"`
 	ICEServers []ICEServer `json:"iceServers,omitempty"`
 	Cameras    []Camera    `json:"cameras,omitempty"`

@@ -25,6 +25,7 @@ type player struct {
 
 type playResult struct {
 	answer string
+	ice    []ICEServer
 	err    *whepError
 }
 
@@ -99,6 +100,7 @@ func (p *player) run() {
 		}
 	}
 	camera := ""
+	var ice []ICEServer
 	give := func(c Camera) {
 		if camera != "" {
 			return
@@ -117,6 +119,9 @@ func (p *player) run() {
 			fail(whepErrorOf(CodeClosing, "the connection to the camera was lost", false))
 			return
 		}
+		if m.Type == TypeWelcome {
+			ice = m.ICEServers
+		}
 		switch {
 		case m.Type == TypeWelcome && len(m.Cameras) > 0:
 			give(m.Cameras[0])
@@ -124,7 +129,7 @@ func (p *player) run() {
 			give(*m.Camera)
 		case m.Type == TypeAnswer && m.Session == p.session:
 			select {
-			case p.result <- playResult{answer: m.SDP}:
+			case p.result <- playResult{answer: m.SDP, ice: ice}:
 			default:
 			}
 		case m.Type == TypeBye && m.Session == p.session, m.Type == TypeError && m.Fatal:
@@ -149,24 +154,24 @@ func (p *player) hangUp() {
 
 // wait waits for a camera as long as patience, and for its answer as long as
 // timeout. Whoever gets no answer is hung up.
-func (p *player) wait(ctx context.Context, patience, timeout time.Duration) (string, *whepError) {
+func (p *player) wait(ctx context.Context, patience, timeout time.Duration) playResult {
 	t := time.NewTimer(patience)
 	defer t.Stop()
 	offered, refusal := p.offered, &whepError{status: http.StatusServiceUnavailable, text: "no camera is in this room just now", retry: true}
 	for {
 		select {
 		case r := <-p.result:
-			return r.answer, r.err
+			return r
 		case <-offered:
 			offered = nil
 			t.Reset(timeout)
 			refusal = &whepError{status: http.StatusGatewayTimeout, text: "the camera did not answer in time", retry: true}
 		case <-ctx.Done():
 			p.hangUp()
-			return "", refusal
+			return playResult{err: refusal}
 		case <-t.C:
 			p.hangUp()
-			return "", refusal
+			return playResult{err: refusal}
 		}
 	}
 }

@@ -28,6 +28,8 @@ type peer struct {
 	player  bool
 	conn    Conn
 	refused func(code string) // counts
+	// renewICE is when it is told new ICE servers; zero for never.
+	renewICE time.Time
 }
 
 func newPeer(join Message, conn Conn, refused func(code string)) *peer {

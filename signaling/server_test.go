@@ -12,7 +12,7 @@ import (
 
 func TestSignaling(t *testing.T) {
 	servers := []ICEServer{{URLs: []string{"stun:stun.example.org"}}, {URLs: []string{"turn:turn.example.org"}, Username: "u", Credential: "c"}}
-	s := startServer(t, ServerConfig{ICEServers: servers})
+	s := startServer(t, ServerConfig{ICEServers: FixedICE(servers...)})
 	early, w := s.join(viewerJoin())
 	if len(w.Cameras) != 0 || w.Room != "kitchen" || w.ID == "" || len(w.ICEServers) != 2 || w.ICEServers[1].Credential != "c" {
 		t.Fatalf("welcome of a viewer before any camera: %s", show(w))

@@ -100,13 +100,13 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 		(&whepError{status: http.StatusServiceUnavailable, text: "the server is stopping", retry: true}).write(w, room)
 		return
 	}
-	answer, refusal := p.wait(r.Context(), s.cfg.WHEPPatience, s.cfg.WHEPTimeout)
-	if refusal != nil {
-		refusal.write(w, room)
+	result := p.wait(r.Context(), s.cfg.WHEPPatience, s.cfg.WHEPTimeout)
+	if result.err != nil {
+		result.err.write(w, room)
 		return
 	}
 	h := w.Header()
-	for _, ice := range s.cfg.ICEServers {
+	for _, ice := range result.ice {
 		for _, url := range ice.URLs {
 			h.Add("Link", linkOf(url, ice))
 		}
@@ -115,7 +115,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 	h.Set("Location", "/whep/"+room+"/"+p.session)
 	h.Set("ETag", `"`+p.session+`"`)
 	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, answer)
+	_, _ = io.WriteString(w, result.answer)
 }
 
 // linkOf is an ICE server as RFC 9725, section 4.6, writes it.

@@ -90,7 +90,7 @@ func TestWHEP(t *testing.T) {
 		"open room and a real token": {openJoin(), testToken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startServer(t, ServerConfig{ICEServers: []ICEServer{{URLs: []string{"stun:a", "turn:b"}, Username: `u"`, Credential: "c"}}})
+			s := startServer(t, ServerConfig{ICEServers: FixedICE(ICEServer{URLs: []string{"stun:a", "turn:b"}, Username: `u"`, Credential: "c"})})
 			camera := s.ownCamera(c.join)
 			offers := make(chan Message, 2)
 			go func() {

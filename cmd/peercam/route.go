@@ -25,7 +25,7 @@ type route struct {
 
 // signaling opens the built-in server's port, or checks the address of the
 // one elsewhere.
-func (s *shareCommand) signaling(ice []signaling.ICEServer, log *slog.Logger) (*route, error) {
+func (s *shareCommand) signaling(ice signaling.ICESource, log *slog.Logger) (*route, error) {
 	if s.Signal != "" {
 		dial, err := signaling.DialURL(s.Signal)
 		if err != nil {

@@ -20,7 +20,7 @@ type serveCommand struct {
 
 // Run serves until ctx is done.
 func (s *serveCommand) Run(ctx context.Context, env environment, log *slog.Logger) error {
-	ice, err := s.servers()
+	ice, err := s.source()
 	if err != nil {
 		return err
 	}

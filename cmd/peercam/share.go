@@ -37,17 +37,6 @@ type shareCommand struct {
 	iceFlags
 }
 
-// iceFlags are shared by share and serve.
-type iceFlags struct {
-	ICEServer     []string `name:"ice-server" help:"STUN or TURN server for viewers outside this network, for instance stun:stun.l.google.com:19302. May be repeated." placeholder:"URL"`
-	ICEUsername   string   `name:"ice-username" help:"User name for the TURN servers." placeholder:"NAME"`
-	ICECredential string   `name:"ice-credential" help:"Password for the TURN servers." placeholder:"SECRET"`
-}
-
-func (f iceFlags) servers() ([]signaling.ICEServer, error) {
-	return iceServers(f.ICEServer, f.ICEUsername, f.ICECredential)
-}
-
 // sources are what is to be captured. A nil sound is none.
 type sources struct {
 	video capture.VideoSource
@@ -68,7 +57,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if s.Viewers < 1 {
 		return usage("--viewers %d is out of range: it must be 1 or more", s.Viewers)
 	}
-	ice, err := s.servers()
+	ice, err := s.source()
 	if err != nil {
 		return err
 	}
@@ -239,7 +228,8 @@ func token(key *signaling.Key) string {
 	return key.Token()
 }
 
-func peerICE(servers []signaling.ICEServer) []webrtc.ICEServer {
+func peerICE(ice signaling.ICESource) []webrtc.ICEServer {
+	servers, _ := ice("camera", time.Now())
 	var all []webrtc.ICEServer
 	for _, s := range servers {
 		all = append(all, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})

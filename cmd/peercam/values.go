@@ -2,11 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/peercam/peercam/signaling"
 )
 
 // size is WIDTHxHEIGHT in pixels.
@@ -42,29 +39,4 @@ func (r *bitrate) UnmarshalText(b []byte) error {
 	}
 	*r = bitrate(n * unit)
 	return nil
-}
-
-// iceServers checks the URLs of STUN and TURN servers.
-func iceServers(urls []string, username, credential string) ([]signaling.ICEServer, error) {
-	var all []signaling.ICEServer
-	for _, text := range urls {
-		scheme, rest, _ := strings.Cut(text, ":")
-		u, err := url.Parse(scheme + "://" + rest)
-		if err != nil || u.Hostname() == "" || u.Path != "" {
-			return nil, usage("--ice-server %q is no STUN or TURN URL: write for instance stun:stun.example.org:3478 or turn:turn.example.org:3478?transport=udp", text)
-		}
-		server := signaling.ICEServer{URLs: []string{text}}
-		switch scheme {
-		case "stun", "stuns":
-		case "turn", "turns":
-			if username == "" || credential == "" {
-				return nil, usage("--ice-server %q needs --ice-username and --ice-credential", text)
-			}
-			server.Username, server.Credential = username, credential
-		default:
-			return nil, usage("--ice-server %q begins with %q: it must be stun:, stuns:, turn: or turns:", text, scheme+":")
-		}
-		all = append(all, server)
-	}
-	return all, nil
 }
