@@ -16,6 +16,10 @@ import (
 	"github.com/pion/mediadevices/pkg/io/audio"
 )
 
+// errMoved is what Read returns when the default microphone was followed and is
+// another one now.
+var errMoved = errors.New("the default microphone has changed")
+
 // microphone is a microphone that a scan found.
 type microphone struct {
 	driver.Driver
@@ -23,8 +27,9 @@ type microphone struct {
 }
 
 // scanMicrophones looks for microphones anew and returns them in an order that
-// does not change from scan to scan, the system's default first.
-func scanMicrophones(log *slog.Logger) ([]microphone, error) {
+// does not change from scan to scan: the system's default first, what records
+// this computer's own sound last. follow is as in registerMicrophones.
+func scanMicrophones(follow bool, log *slog.Logger) ([]microphone, error) {
 	managerMu.Lock()
 	defer managerMu.Unlock()
 	m := driver.GetManager()
@@ -32,7 +37,7 @@ func scanMicrophones(log *slog.Logger) ([]microphone, error) {
 	for _, d := range m.Query(isMicrophone) {
 		m.Delete(d.ID())
 	}
-	if err := registerMicrophones(m, log); err != nil {
+	if err := registerMicrophones(m, follow, log); err != nil {
 		return nil, err
 	}
 	var all []microphone
@@ -42,7 +47,7 @@ func scanMicrophones(log *slog.Logger) ([]microphone, error) {
 			Default: i.Priority == driver.PriorityHigh}})
 	}
 	slices.SortFunc(all, func(a, b microphone) int {
-		return cmp.Or(cmp.Compare(isNot(a.dev.Default), isNot(b.dev.Default)),
+		return cmp.Or(cmp.Compare(isNot(a.dev.Default), isNot(b.dev.Default)), cmp.Compare(isNot(isMonitor(b.dev)), isNot(isMonitor(a.dev))),
 			cmp.Compare(a.dev.Name, b.dev.Name), cmp.Compare(a.dev.ID, b.dev.ID))
 	})
 	if len(all) > 0 {
@@ -60,7 +65,7 @@ func isNot(b bool) int {
 
 // listMicrophones describes the microphones that are plugged in.
 func listMicrophones(ctx context.Context) ([]Device, error) {
-	mics, err := scanMicrophones(slog.New(slog.DiscardHandler))
+	mics, err := scanMicrophones(false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +120,7 @@ func newMicrophone(spec string, o Options) (AudioSource, error) {
 	if spec == autoDevice {
 		return s, nil
 	}
-	mics, err := scanMicrophones(s.log)
+	mics, err := scanMicrophones(false, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +146,7 @@ func (s *micSource) Open(ctx context.Context) (AudioReader, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	mics, err := scanMicrophones(s.log)
+	mics, err := scanMicrophones(s.spec == autoDevice, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +175,7 @@ func openMicrophone(m microphone, log *slog.Logger) (*micReader, error) {
 	if err != nil {
 		return nil, microphoneError("start", m.dev, err)
 	}
-	log.Info("microphone opened", "name", m.dev.Name, "id", m.dev.ID, "rate", micRate, "channels", min(p.ChannelCount, 2))
+	log.Info("microphone opened", "name", m.dev.Name, "id", m.dev.ID, "rate", p.SampleRate, "channels", p.ChannelCount)
 	if m.dev.Default && isMonitor(m.dev) {
 		log.Warn("the default microphone records what this computer plays; name another with --mic if that is not meant",
 			"name", m.dev.Name)

@@ -6,6 +6,7 @@ package capture
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,11 @@ import (
 )
 
 const (
-	// micRate is what Opus wants; miniaudio converts.
+	// micRate is the best of the rates that a microphone offers: Opus' own.
 	micRate = 48000
+	// leastMicRate and mostMicRate bound what can be resampled; miniaudio
+	// converts others to micRate.
+	leastMicRate, mostMicRate = 8000, 192000
 	// micPeriod is how much sound the device hands over at once.
 	micPeriod = 10 * time.Millisecond
 	// micBegin and micStall are how long a microphone may take to begin
@@ -43,13 +47,16 @@ const (
 type malgoMicrophone struct {
 	backend malgo.Backend
 	id      malgo.DeviceID
+	follow  malgo.DeviceID // the default; reads end when another is; zero: whatever happens
 	log     *slog.Logger
 
 	context *malgo.AllocatedContext
 	native  []malgo.DataFormat
 	device  *malgo.Device
 	ring    *soundRing
-	stop    func(error) // ends reads
+	stop    func(error)   // ends reads
+	ended   chan struct{} // closed by stop
+	watch   sync.WaitGroup
 }
 
 // stampedSound carries the time through mediadevices' audio.Reader.
@@ -70,8 +77,9 @@ func micBackends() []malgo.Backend {
 }
 
 // registerMicrophones registers the microphones that are plugged in now; none
-// where there is no sound system at all.
-func registerMicrophones(m *driver.Manager, log *slog.Logger) error {
+// where there is no sound system at all. follow: reads end with errMoved when
+// another one becomes the default.
+func registerMicrophones(m *driver.Manager, follow bool, log *slog.Logger) error {
 	hushALSA()
 	for _, b := range micBackends() {
 		ctx, err := malgo.InitContext([]malgo.Backend{b}, malgo.ContextConfig{}, nil)
@@ -83,16 +91,20 @@ func registerMicrophones(m *driver.Manager, log *slog.Logger) error {
 		if err != nil {
 			return fmt.Errorf("listing microphones: %w", err)
 		}
+		var main malgo.DeviceID
+		if i := slices.IndexFunc(all, isDefault); i >= 0 && follow && b != malgo.BackendAlsa { // ALSA's default is a file
+			main = all[i].ID
+		}
 		for _, d := range all {
 			id := deviceID(d.ID)
 			if b == malgo.BackendAlsa && !isALSAMicrophone(id) {
 				continue
 			}
 			info := driver.Info{DeviceType: driver.Microphone, Name: d.Name(), Label: id}
-			if d.IsDefault != 0 {
+			if isDefault(d) {
 				info.Priority = driver.PriorityHigh
 			}
-			if err := m.Register(&malgoMicrophone{backend: b, id: d.ID, log: log}, info); err != nil {
+			if err := m.Register(&malgoMicrophone{backend: b, id: d.ID, follow: main, log: log}, info); err != nil {
 				return fmt.Errorf("registering microphone %s: %w", id, err)
 			}
 		}
@@ -100,6 +112,8 @@ func registerMicrophones(m *driver.Manager, log *slog.Logger) error {
 	}
 	return nil
 }
+
+func isDefault(d malgo.DeviceInfo) bool { return d.IsDefault != 0 }
 
 // isALSAMicrophone tells the default and the cards (":0,0") from ALSA's other
 // PCMs: one that delivers zeros as fast as it is read (null), and others that
@@ -142,33 +156,42 @@ func (m *malgoMicrophone) Open() error {
 	return nil
 }
 
-// Properties lists what the device offers by itself. Where it offers stereo,
-// stereo comes first; where it says nothing there is one entry of 48 kHz stereo.
+// Properties lists what the device offers by itself, the best first: stereo, at
+// 48 kHz or the nearest rate above. Where it says nothing there is one entry of
+// 48 kHz stereo.
 func (m *malgoMicrophone) Properties() (all []prop.Media) {
-	for _, f := range m.native {
-		channels, rate := int(f.Channels), int(f.SampleRate)
-		if channels == 0 {
-			channels = 2
-		}
-		if rate == 0 {
-			rate = micRate
-		}
+	offer := func(channels, rate int) {
 		all = append(all, prop.Media{Audio: prop.Audio{ChannelCount: channels, SampleRate: rate, SampleSize: 2,
 			Latency: micPeriod, IsInterleaved: true}})
 	}
-	if len(all) == 0 {
-		return []prop.Media{{Audio: prop.Audio{ChannelCount: 2, SampleRate: micRate, SampleSize: 2, Latency: micPeriod, IsInterleaved: true}}}
+	for _, f := range m.native {
+		offer(cmp.Or(int(f.Channels), 2), cmp.Or(int(f.SampleRate), micRate))
 	}
-	slices.SortStableFunc(all, func(a, b prop.Media) int { return isNot(a.ChannelCount >= 2) - isNot(b.ChannelCount >= 2) })
+	if len(all) == 0 {
+		offer(2, micRate)
+	}
+	slices.SortStableFunc(all, func(a, b prop.Media) int {
+		return cmp.Or(isNot(a.ChannelCount >= 2)-isNot(b.ChannelCount >= 2),
+			isNot(a.SampleRate >= micRate)-isNot(b.SampleRate >= micRate),
+			cmp.Compare(max(a.SampleRate-micRate, micRate-a.SampleRate), max(b.SampleRate-micRate, micRate-b.SampleRate)))
+	})
 	return all
 }
 
-// AudioRecord starts the device at 48 kHz, in mono if p is mono, else stereo.
+// encodings are miniaudio's, which converts no sample: its resampler is a
+// cheap one, and so are the server's.
+var encodings = map[malgo.FormatType]encoding{
+	malgo.FormatU8: unsigned8, malgo.FormatS16: signed16, malgo.FormatS24: signed24, malgo.FormatS32: signed32, malgo.FormatF32: float32le,
+}
+
+// AudioRecord starts the device at p's rate in the samples it has by itself, in
+// mono if p is mono, else stereo: only the sound system knows which of more
+// channels is where.
 func (m *malgoMicrophone) AudioRecord(p prop.Media) (audio.Reader, error) {
-	channels := max(1, min(p.ChannelCount, 2))
 	ended := make(chan struct{})
 	var once sync.Once
 	var cause error
+	m.ended = ended
 	m.stop = func(err error) { once.Do(func() { cause = err; close(ended) }) }
 	m.ring = newSoundRing()
 	m.context.SetLogProc(m.logProc())
@@ -176,28 +199,32 @@ func (m *malgoMicrophone) AudioRecord(p prop.Media) (audio.Reader, error) {
 	id := m.id.Pointer() // in C's memory
 	defer C.free(id)
 	config := malgo.DefaultDeviceConfig(malgo.Capture)
-	config.SampleRate = micRate
+	config.SampleRate = uint32(p.SampleRate)
+	if p.SampleRate < leastMicRate || p.SampleRate > mostMicRate {
+		config.SampleRate = micRate
+	}
 	config.PeriodSizeInMilliseconds = uint32(micPeriod.Milliseconds())
-	config.Capture = malgo.SubConfig{DeviceID: id, Format: malgo.FormatS16, Channels: uint32(channels), ShareMode: malgo.Shared}
+	config.Capture = malgo.SubConfig{DeviceID: id, Format: malgo.FormatUnknown, Channels: uint32(max(1, min(p.ChannelCount, 2))), ShareMode: malgo.Shared}
 	config.Pulse.StreamNameCapture = "peercam"
-	ring, stop := m.ring, m.stop
-	var clock soundClock
+	in := micInput{ring: m.ring, stop: m.stop}
 	device, err := malgo.InitDevice(m.context.Context, config, malgo.DeviceCallbacks{
-		Data: func(_, in []byte, frames uint32) {
-			if frames == 0 || len(in) == 0 {
-				return
-			}
-			pcm := unsafe.Slice((*int16)(unsafe.Pointer(&in[0])), len(in)/2)
-			ring.put(pcm, clock.stamp(time.Now(), time.Duration(frames)*time.Second/micRate))
-		},
-		Stop: func() { stop(errors.New("the sound system stopped it; was it unplugged?")) },
+		Data: func(_, raw []byte, _ uint32) { in.take(time.Now(), raw) },
+		Stop: func() { in.stop(errors.New("the sound system stopped it; was it unplugged?")) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	m.device = device
+	known := false
+	in.pcm = pcm{rate: int(device.SampleRate()), channels: int(device.CaptureChannels())}
+	if in.encoding, known = encodings[device.CaptureFormat()]; !known {
+		return nil, fmt.Errorf("it gives samples of a format (%d) that is not known here", device.CaptureFormat())
+	}
 	if err := device.Start(); err != nil {
 		return nil, err
+	}
+	if m.follow != (malgo.DeviceID{}) {
+		m.watch.Go(m.watchDefault)
 	}
 	run, sound := new(soundRun), new(stampedSound)
 	patience := micBegin
@@ -211,21 +238,83 @@ func (m *malgoMicrophone) AudioRecord(p prop.Media) (audio.Reader, error) {
 				return nil, nothing, cause
 			default:
 			}
-			if ring.take(run) {
+			if m.ring.take(run) {
 				break
 			}
 			select {
-			case <-ring.ready:
+			case <-m.ring.ready:
 			case <-ended:
 			case <-silence.C:
 				return nil, nothing, fmt.Errorf("it has handed over nothing for %v; was it unplugged?", patience)
 			}
 		}
 		patience = micStall
-		sound.Data, sound.Time = run.pcm, run.time
-		sound.Size = wave.ChunkInfo{Len: len(run.pcm) / channels, Channels: channels, SamplingRate: micRate}
+		sound.Data, sound.Time = run.PCM, run.Time
+		sound.Size = wave.ChunkInfo{Len: len(run.PCM) / run.Channels, Channels: run.Channels, SamplingRate: run.Rate}
 		return sound, nothing, nil
 	}), nil
+}
+
+// micInput takes what a device's callback hands over. Only the callback uses it.
+type micInput struct {
+	pcm
+	ring  *soundRing
+	stop  func(error)
+	clock soundClock
+
+	room  []int16
+	begun time.Time
+	taken int64 // samples of a channel
+}
+
+// micAhead is how much more sound than time may have passed: a device that has
+// more is none. ALSA's null PCM, also as "default", gives zeros without end.
+const micAhead = 5 * time.Second
+
+func (in *micInput) take(now time.Time, raw []byte) {
+	n := len(raw) / in.block()
+	if n == 0 {
+		return
+	}
+	if in.begun.IsZero() {
+		in.begun = now
+	}
+	in.taken += int64(n)
+	if ticks(in.taken, int64(in.rate), 1)-now.Sub(in.begun) > micAhead {
+		in.stop(errors.New("it gives sound faster than time passes, so it is no microphone (ALSA's null device?); choose another with --mic"))
+		return
+	}
+	if need := n * in.out(); cap(in.room) < need {
+		in.room = make([]int16, need)
+	}
+	samples := in.room[:n*in.out()]
+	in.convert(samples, raw)
+	at := in.clock.stamp(now, ticks(int64(n), int64(in.rate), 1))
+	in.ring.put(Samples{PCM: samples, Rate: in.rate, Channels: in.out(), Time: at})
+}
+
+// followPeriod is how often the system is asked for its default: it takes a
+// fraction of a millisecond, and miniaudio does not tell of each change.
+const followPeriod = time.Second
+
+// watchDefault ends reads when the default is another than it was.
+func (m *malgoMicrophone) watchDefault() {
+	tick := time.NewTicker(followPeriod)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.ended:
+			return
+		case <-tick.C:
+		}
+		all, err := m.context.Devices(malgo.Capture)
+		if err != nil {
+			continue // the device itself will tell if the sound system is gone
+		}
+		if i := slices.IndexFunc(all, isDefault); i >= 0 && all[i].ID != m.follow {
+			m.stop(fmt.Errorf("%w: now it is %q (%s)", errMoved, all[i].Name(), deviceID(all[i].ID)))
+		}
+	}
 }
 
 // logProc also listens for what miniaudio says about an ALSA device that is
@@ -248,6 +337,7 @@ func (m *malgoMicrophone) Close() error {
 	}
 	if m.stop != nil {
 		m.stop(io.EOF)
+		m.watch.Wait()
 	}
 	if m.device != nil {
 		// Uninit alone waits for a thread that nobody wakes; where the device

@@ -9,7 +9,7 @@ import (
 // wait, to a reader. When the reader is late the oldest run is dropped.
 type soundRing struct {
 	mu      sync.Mutex
-	runs    [micRuns]soundRun
+	runs    [micRuns]soundRun // whose PCM are the ring's own
 	oldest  int
 	filled  int
 	dropped uint64        // runs
@@ -19,16 +19,13 @@ type soundRing struct {
 // micRuns bounds the ring at about half a second.
 const micRuns = 50
 
-// soundRun is interleaved PCM and the time of its first sample.
-type soundRun struct {
-	pcm  []int16
-	time time.Time
-}
+// soundRun is a run whose PCM is its holder's.
+type soundRun Samples
 
 func newSoundRing() *soundRing { return &soundRing{ready: make(chan struct{}, 1)} }
 
-// put copies pcm; once every run has had its size it does not allocate.
-func (r *soundRing) put(pcm []int16, t time.Time) {
+// put copies s; once every run has had its size it does not allocate.
+func (r *soundRing) put(s Samples) {
 	r.mu.Lock()
 	if r.filled == micRuns {
 		r.oldest = (r.oldest + 1) % micRuns
@@ -36,7 +33,8 @@ func (r *soundRing) put(pcm []int16, t time.Time) {
 		r.dropped++
 	}
 	run := &r.runs[(r.oldest+r.filled)%micRuns]
-	run.pcm, run.time = append(run.pcm[:0], pcm...), t
+	s.PCM = append(run.PCM[:0], s.PCM...)
+	*run = soundRun(s)
 	r.filled++
 	r.mu.Unlock()
 	select {
@@ -53,7 +51,7 @@ func (r *soundRing) take(out *soundRun) bool {
 		return false
 	}
 	run := &r.runs[r.oldest]
-	*out, *run = *run, soundRun{pcm: out.pcm}
+	*out, *run = *run, soundRun{PCM: out.PCM}
 	r.oldest = (r.oldest + 1) % micRuns
 	r.filled--
 	return true

@@ -14,19 +14,19 @@ func TestSoundRing(t *testing.T) {
 	}
 	t0 := time.Now()
 	pcm := []int16{1, 2, 3}
-	r.put(pcm, t0)
+	r.put(Samples{PCM: pcm, Time: t0})
 	pcm[0] = 99 // the device reuses its buffer
-	if !r.take(&run) || run.pcm[0] != 1 || len(run.pcm) != 3 || !run.time.Equal(t0) {
+	if !r.take(&run) || run.PCM[0] != 1 || len(run.PCM) != 3 || !run.Time.Equal(t0) {
 		t.Fatalf("got %v", run)
 	}
 	for i := range micRuns + 5 {
-		r.put([]int16{int16(i)}, t0.Add(time.Duration(i)))
+		r.put(Samples{PCM: []int16{int16(i)}, Time: t0.Add(time.Duration(i))})
 	}
 	if r.dropped != 5 {
 		t.Errorf("%d dropped, want 5", r.dropped)
 	}
 	for i := 5; i < micRuns+5; i++ { // the oldest went
-		if !r.take(&run) || run.pcm[0] != int16(i) || !run.time.Equal(t0.Add(time.Duration(i))) {
+		if !r.take(&run) || run.PCM[0] != int16(i) || !run.Time.Equal(t0.Add(time.Duration(i))) {
 			t.Fatalf("run %d is %v", i, run)
 		}
 	}
@@ -39,7 +39,7 @@ func TestSoundRingDoesNotAllocate(t *testing.T) {
 	r, pcm := newSoundRing(), make([]int16, 960)
 	var run soundRun
 	step := func() {
-		r.put(pcm, time.Time{})
+		r.put(Samples{PCM: pcm})
 		r.take(&run)
 	}
 	for range 2 * micRuns {
