@@ -22,6 +22,7 @@ import (
 type shareCommand struct {
 	Camera  string        `help:"Where the picture comes from: auto, a camera's NAME or PATH, test, file:PATH (Y4M, MJPEG, IVF), exec:COMMAND (writes Y4M), or - (Y4M on stdin)." default:"auto" placeholder:"SOURCE"`
 	Mic     string        `help:"Where the sound comes from: auto, a microphone's NAME, test, none, file:PATH.wav, or exec:COMMAND (writes WAV or s16le)." default:"auto" placeholder:"SOURCE"`
+	MicGain float64       `name:"mic-gain" help:"Make the sound this much louder, in dB; what would clip is turned down." default:"0" placeholder:"DB"`
 	Size    size          `help:"Size of the picture." default:"1280x720" placeholder:"WxH"`
 	FPS     float64       `name:"fps" help:"Pictures a second." default:"30"`
 	Bitrate bitrate       `help:"Most bit/s of video." default:"2500k" placeholder:"RATE"`
@@ -40,7 +41,7 @@ type shareCommand struct {
 // sources are what is to be captured. A nil sound is none.
 type sources struct {
 	video capture.VideoSource
-	audio capture.AudioSource
+	audio *capture.Sound
 }
 
 // Run shares until ctx is done or the source has ended.
@@ -53,6 +54,9 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	}
 	if !(s.FPS >= 1 && s.FPS <= 120) { // NaN is neither
 		return usage("--fps %g is out of range: it must be from 1 to 120", s.FPS)
+	}
+	if !(s.MicGain >= -60 && s.MicGain <= 60) {
+		return usage("--mic-gain %g is out of range: it must be from -60 to 60 dB", s.MicGain)
 	}
 	if s.Viewers < 1 {
 		return usage("--viewers %d is out of range: it must be 1 or more", s.Viewers)
@@ -186,18 +190,21 @@ func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logg
 	return &sources{video: capture.Steady(video, capture.SteadyOptions{Log: log}), audio: audio}, nil
 }
 
-func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (capture.AudioSource, error) {
+func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (*capture.Sound, error) {
 	if s.Mic == "auto" {
 		devices, err := capture.Devices(ctx)
 		if err != nil {
 			log.Debug("listing devices", "err", err)
 		}
 		if !hasMicrophone(devices) {
-			log.Warn("no microphone found, so there will be no sound: plug one in and start again, or name a source with --mic")
-			return nil, nil
+			log.Warn("no microphone found, so there will be silence until one is plugged in: or name a source with --mic")
 		}
 	}
-	return capture.ParseAudio(s.Mic, o)
+	audio, err := capture.ParseAudio(s.Mic, o)
+	if audio == nil || err != nil {
+		return nil, err
+	}
+	return capture.NewSound(audio, capture.SoundOptions{Log: log, Gain: s.MicGain}), nil
 }
 
 func hasMicrophone(devices []capture.Device) bool {
@@ -218,7 +225,9 @@ func closeSource(source any) error {
 
 func (s *sources) close() {
 	_ = closeSource(s.video) // the process ends; its pipes end with it
-	_ = closeSource(s.audio)
+	if s.audio != nil {
+		_ = s.audio.Close()
+	}
 }
 
 func token(key *signaling.Key) string {
