@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -91,7 +93,7 @@ func benchScenario(b *testing.B, s scenario) {
 	opened := time.Now()
 	v := record(b, browser, p.first)
 	v.until("record.pictureAt > 0")
-	began, before := time.Now(), costOf(b, p.cmd.Process.Pid)
+	began, before, idled := time.Now(), costOf(b, p.cmd.Process.Pid), idle(b)
 	at := make([]float64, len(s.changes))
 	for i, c := range s.changes {
 		pause(time.Until(opened.Add(c.at)))
@@ -107,6 +109,7 @@ func benchScenario(b *testing.B, s scenario) {
 	report(b, r.PictureAt, "ms-to-picture")
 	reportFigures(b, r.figures(), "")
 	report(b, percent(after.cpu-before.cpu, took), "cpu-%")
+	report(b, idlePercent(b, idled, took), "idle-%")
 	if s.more != nil {
 		s.more(b, r, at)
 	}
@@ -169,6 +172,7 @@ func benchTwo(b *testing.B) {
 	pause(start)
 	began = time.Now()
 	before, aloneCost.cpu = costOf(b, pid), aloneCost.cpu-before.cpu
+	idled := idle(b)
 	pause(length)
 	bothCost, bothTook := costOf(b, pid), time.Since(began)
 	now := time.Now()
@@ -182,6 +186,26 @@ func benchTwo(b *testing.B) {
 	report(b, one, "cpu-%-one")
 	report(b, two, "cpu-%-both")
 	report(b, two/one, "cpu/one")
+	report(b, idlePercent(b, idled, bothTook), "idle-%")
+}
+
+// idle is how long the machine's processors had nothing to do, added up. Where
+// they never have, what is measured is the machine.
+func idle(b *testing.B) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var user, nice, system, ticks int64 // of 10 ms, proc(5)
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d %d", &user, &nice, &system, &ticks); err != nil {
+		b.Fatal("/proc/stat: ", err)
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+func idlePercent(b *testing.B, before, took time.Duration) float64 {
+	return percent(idle(b)-before, took) / float64(runtime.NumCPU())
 }
 
 func between(r recording, from, to time.Time) recording {

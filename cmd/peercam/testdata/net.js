@@ -10,6 +10,16 @@
     samples: [],
     /** performance.now() at the first picture */
     pictureAt: 0,
+
+    /** Whether the picture flowed in the last milliseconds: the browser counts next to nothing of them as frozen. */
+    flows(duration) {
+      const last = record.samples.at(-1);
+      const first = record.samples.findLast(({ at }) => at <= last.at - duration);
+      const shown = record.frames.filter(({ at }) => at > last.at - duration);
+      // A freeze is counted when it is over; one that is not shows no frames.
+      return first !== undefined && last.frozen - first.frozen < duration / 10_000
+        && shown.length > duration / 200 && now() - shown.at(-1).at < 1000;
+    },
   };
 
   async function sample() {
