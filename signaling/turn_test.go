@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/big"
@@ -456,6 +457,59 @@ func TestTURNDropsWhatIsOverTheBitRate(t *testing.T) {
 	if got := s.TURN.Stats(); got.Dropped < 50 || got.Bytes > 150_000 {
 		t.Errorf("of 200000 bytes at once: %+v", got)
 	}
+}
+
+// A stream that is no TURN ends, whatever it says about itself.
+func TestTURNStreamsOfNonsenseEnd(t *testing.T) {
+	s := startTURN(t, TURNConfig{})
+	header := func(kind, length uint16) string {
+		b := binary.BigEndian.AppendUint16(nil, kind)
+		return string(binary.BigEndian.AppendUint16(b, length))
+	}
+	cookie := "\x21\x12\xa4\x42"
+	for name, said := range map[string]string{
+		"HTTP":                    "GET / HTTP/1.1\r\n\r\n",
+		"STUN of 65536 bytes":     header(1, 65516) + cookie + strings.Repeat("x", 12),
+		"STUN of 60000 bytes":     header(1, 60000) + cookie + strings.Repeat("x", 12),
+		"STUN of an odd length":   header(1, 3) + cookie + strings.Repeat("x", 15),
+		"channel data, too large": header(0x4000, 65533) + strings.Repeat("x", 100),
+		"channel data of nothing": strings.Repeat(header(0x4000, 0), 10),
+		"noise":                   strings.Repeat("\xff", 2000),
+	} {
+		c, err := net.Dial("tcp", s.addr["tcp"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte(said))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, c); err != nil && strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%s: the connection is kept", name)
+		}
+		c.Close()
+	}
+}
+
+// Whatever a stream is cut into, it is followed the same, and to its end.
+func FuzzTURNFraming(f *testing.F) {
+	f.Add([]byte("\x00\x01\x00\x00aaaabbbbccccdddd\x40\x00\x00\x05hello   \x00\x01\x00\x04"), uint8(3))
+	f.Add([]byte("GET / HTTP/1.1"), uint8(1))
+	f.Add([]byte("\x00\x01\xff\xec!\x12\xa4B"), uint8(7))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint8) {
+		var whole, parts framing
+		want := whole.take(b)
+		var got error
+		for rest := b; len(rest) > 0 && got == nil; {
+			n := min(len(rest), int(cut)+1)
+			got = parts.take(rest[:n])
+			rest = rest[n:]
+		}
+		if (got == nil) != (want == nil) || got == nil && parts != whole {
+			t.Errorf("whole: %+v %v; in parts: %+v %v", whole, want, parts, got)
+		}
+		if want == nil && whole.left > maxFrame {
+			t.Errorf("it waits for %d bytes", whole.left)
+		}
+	})
 }
 
 func TestTURNEndsWithClientsInIt(t *testing.T) {

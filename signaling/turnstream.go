@@ -47,6 +47,7 @@ type turnStream struct {
 	t      *TURN
 	from   netip.Prefix
 	member atomic.Bool // it has a relay
+	frames framing
 	once   sync.Once
 }
 
@@ -76,7 +77,12 @@ func (s *turnStream) Read(b []byte) (int, error) {
 		idle = memberIdle
 	}
 	_ = s.SetReadDeadline(time.Now().Add(idle))
-	return s.Conn.Read(b)
+	n, err := s.Conn.Read(b)
+	if bad := s.frames.take(b[:n]); bad != nil {
+		s.t.refuse("frame")
+		return 0, bad
+	}
+	return n, err
 }
 
 // Write gives up on a client that does not read: its packets are late by then,
