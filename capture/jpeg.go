@@ -4,6 +4,7 @@ package capture
 #cgo pkg-config: libturbojpeg
 #cgo CFLAGS: -O3
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <turbojpeg.h>
 
@@ -23,8 +24,11 @@ static int planes(tjhandle t, const unsigned char *p, unsigned long n, int w, in
 	int strides[3] = {ys, cs, cs};
 	if (tjDecompressToYUVPlanes(t, p, n, dst, w, strides, h, TJFLAG_FASTDCT | TJFLAG_LIMITSCANS) == 0)
 		return 0;
-	// after a warning (stray bytes, a cut-off end) there is a picture all the same
-	return tjGetErrorCode(t) == TJERR_WARNING ? 0 : -1;
+	// A few stray bytes, which some cameras always send, do no harm. After other
+	// warnings a part of the picture is grey or garbage.
+	unsigned int stray = 0;
+	return tjGetErrorCode(t) == TJERR_WARNING
+		&& sscanf(tjGetErrorStr2(t), "Corrupt JPEG data: %u extraneous bytes", &stray) == 1 && stray <= 16 ? 0 : -1;
 }
 
 // shrink brings one chroma plane to w x h, the size it has in 4:2:0. Each row
@@ -49,6 +53,7 @@ static void crop(const uint8_t *s, int stride, uint8_t *d, int ds, int w, int h)
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 )
@@ -59,6 +64,7 @@ import (
 type jpegDecoder struct {
 	handle  C.tjhandle
 	scratch [3][]byte // planes that are not yet 4:2:0
+	whole   []byte    // a picture with the end that it lacked
 }
 
 func newJPEGDecoder() *jpegDecoder { return &jpegDecoder{handle: C.tjInitDecompress()} }
@@ -82,6 +88,7 @@ func (d *jpegDecoder) Decode(data []byte, get func(w, h int) *Frame) (*Frame, er
 	if len(data) == 0 {
 		return nil, errors.New("JPEG picture is empty")
 	}
+	data = d.ended(data)
 	p, n := (*C.uchar)(&data[0]), C.ulong(len(data))
 	head := C.header(d.handle, p, n)
 	if head.failed != 0 {
@@ -109,6 +116,24 @@ func (d *jpegDecoder) Decode(data []byte, get func(w, h int) *Frame) (*Frame, er
 	d.finish(f, head.sub, y, u, v, ys, us)
 	return f, nil
 }
+
+// ended returns the picture with its end marker, which some cameras leave out.
+// Without it libjpeg-turbo's first warning, the only one it tells, would be of
+// that, and a picture that is cut off could not be told from a whole one.
+func (d *jpegDecoder) ended(data []byte) []byte {
+	tail := data[max(0, len(data)-jpegPadding):]
+	if bytes.LastIndex(tail, jpegEnd) >= 0 {
+		return data
+	}
+	d.whole = append(append(d.whole[:0], bytes.TrimRight(data, "\x00")...), jpegEnd...)
+	return d.whole
+}
+
+// jpegPadding is how far before the end of a buffer the end marker is looked
+// for: drivers pad.
+const jpegPadding = 4096
+
+var jpegEnd = []byte{0xff, 0xd9}
 
 // plane is where component c is decoded to: right into the frame where its
 // plane has the same shape there, else into scratch.
