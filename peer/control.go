@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"github.com/peercam/peercam/encode"
 )
 
 // controlLabel names the data channel that the viewer opens: statistics out,
@@ -14,34 +16,64 @@ const controlLabel = "control"
 // maxRequest is the most bytes of a request that are looked at.
 const maxRequest = 4096
 
-// controlMessage is what travels on the channel. Stats are sent once a second.
-type controlMessage struct {
-	Type string `json:"type"` // hello, clock, bye in; stats, clock, bye out
+// rungSize is what a viewer may choose.
+type rungSize struct {
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
 
-	// clock: SentAt comes back as it was, with Camera, this machine's time in Unix
-	// ms. From the round trip a viewer learns how the two clocks differ, and from
-	// that and a frame's capture time how old the picture is.
-	SentAt *float64 `json:"sentAt,omitempty"`
-	Camera float64  `json:"camera,omitempty"`
+// request is what a viewer says: hello, view, clock or bye.
+type request struct {
+	Type string `json:"type"`
 
-	// stats
-	Viewers     int     `json:"viewers,omitempty"`
-	Rung        int     `json:"rung"`
-	Estimate    int     `json:"estimate,omitempty"` // bit/s
-	Target      int     `json:"target,omitempty"`   // bit/s of the video encoder
-	Sent        int64   `json:"sent,omitempty"`     // packets
-	Resent      int64   `json:"resent,omitempty"`
-	Dropped     int64   `json:"dropped,omitempty"` // frames not sent
-	RoundTripMS float64 `json:"roundTripMs,omitempty"`
-	Loss        float64 `json:"loss,omitempty"` // 0 to 1
+	// view: the picture that it asks for.
+	Width     int    `json:"width"`
+	Height    int    `json:"height"`
+	Choice    string `json:"choice"` // auto, fixed, saver
+	MaxHeight int    `json:"maxHeight"`
+
+	SentAt *float64 `json:"sentAt"` // clock
+}
+
+// statsMessage is said once a second, and when what the viewer gets changes.
+type statsMessage struct {
+	Type     string     `json:"type"` // stats
+	Viewers  int        `json:"viewers"`
+	Rungs    []rungSize `json:"rungs"`
+	Rung     int        `json:"rung"`
+	Layer    int        `json:"layer"`
+	Layers   int        `json:"layers"`
+	Width    int        `json:"width"` // of the picture sent
+	Height   int        `json:"height"`
+	Paused   bool       `json:"paused"`
+	Why      string     `json:"why"`
+	Estimate int        `json:"estimate"` // bit/s
+	Target   int        `json:"target"`   // bit/s of the rung
+	Sent     int64      `json:"sent"`     // packets
+	Resent   int64      `json:"resent"`
+	Dropped  int64      `json:"dropped"` // frames not sent
+
+	RoundTripMS float64 `json:"roundTripMs"`
+	Loss        float64 `json:"loss"` // 0 to 1
 	// RTPTimestamp is of a frame sent lately and Captured when it was taken, Unix
 	// ms: with the stream's 90 kHz that dates every frame.
 	RTPTimestamp uint32  `json:"rtpTimestamp,omitempty"`
 	Captured     float64 `json:"captured,omitempty"`
+}
 
-	// bye
-	Code    string `json:"code,omitempty"`
-	Message string `json:"message,omitempty"`
+// clockMessage answers clock: SentAt comes back as it was, with Camera, this
+// machine's time in Unix ms. From the round trip a viewer learns how the two
+// clocks differ, and from that and a frame's capture time how old the picture is.
+type clockMessage struct {
+	Type   string   `json:"type"` // clock
+	SentAt *float64 `json:"sentAt,omitempty"`
+	Camera float64  `json:"camera"`
+}
+
+type byeMessage struct {
+	Type    string `json:"type"` // bye
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // openControl attaches the viewer's channel.
@@ -52,28 +84,64 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 	}
 	d.OnOpen(func() { s.post(func() { s.control = d; s.sendStats() }) })
 	d.OnMessage(func(m webrtc.DataChannelMessage) {
-		var c controlMessage
+		var c request
 		if !m.IsString || len(m.Data) > maxRequest || json.Unmarshal(m.Data, &c) != nil {
 			return // a viewer that talks nonsense is still a viewer
 		}
 		switch c.Type {
 		case "bye":
 			s.end("left", "the viewer went away")
+		case "view":
+			s.p.look(s, wishOf(&c))
 		case "clock":
 			now := s.p.clock.unixMilli(time.Now())
-			s.post(func() { s.say(controlMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
+			s.post(func() { s.say(clockMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
 		}
 	})
+}
+
+// wishOf reads a view message: no size at all means that nobody sees the
+// picture. Sizes beyond reason are none.
+func wishOf(c *request) wish {
+	w := wish{hidden: c.Width <= 0 || c.Height <= 0, saver: c.Choice == "saver"}
+	if c.Width > 0 && c.Width <= maxViewSide && c.Height > 0 && c.Height <= maxViewSide {
+		w.width, w.height = c.Width, c.Height
+	}
+	if c.Choice == "fixed" {
+		w.maxHeight = max(c.MaxHeight, 1)
+	}
+	return w
+}
+
+// maxViewSide is the largest side in pixels that a viewer is believed.
+const maxViewSide = 1 << 15
+
+// look notes what a viewer asks of its picture.
+func (p *Publisher) look(s *Session, w wish) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.seat.wish != w {
+		s.seat.wish = w
+		p.allocate(time.Now())
+	}
 }
 
 func (s *Session) sendStats() {
 	if s.control == nil {
 		return
 	}
-	m := controlMessage{
-		Type: "stats", Viewers: s.p.Viewers(), Estimate: s.estimator.Target(), Target: s.p.VideoRate(),
+	m := statsMessage{
+		Type: "stats", Viewers: s.p.Viewers(), Estimate: s.estimator.Target(),
+		Width: s.size.Width, Height: s.size.Height,
 		Sent: s.counters.Packets.Load(), Resent: s.counters.Resent.Load(), Dropped: s.counters.FramesDropped.Load(),
 		RoundTripMS: float64(s.rtt) / float64(time.Millisecond), Loss: s.estimator.Loss(),
+	}
+	for _, r := range s.p.c.Video.Rungs() {
+		m.Rungs = append(m.Rungs, rungSize(r))
+	}
+	if sel := s.selection.Load(); sel != nil {
+		m.Rung, m.Layer, m.Layers, m.Paused, m.Why = sel.rung, sel.layer, len(encode.LayerShare), sel.paused, sel.why
+		m.Target = s.p.rate(sel.rung)
 	}
 	if s.video.packets > 0 {
 		m.RTPTimestamp, m.Captured = s.video.last.timestamp, s.p.clock.unixMilli(s.video.last.time)
@@ -82,7 +150,7 @@ func (s *Session) sendStats() {
 }
 
 // say sends a message unless the channel is backed up.
-func (s *Session) say(m controlMessage) {
+func (s *Session) say(m any) {
 	if s.control == nil || s.control.ReadyState() != webrtc.DataChannelStateOpen || s.control.BufferedAmount() > 64<<10 {
 		return
 	}
@@ -110,7 +178,7 @@ func (s *Session) sayBye() {
 		default:
 		}
 	})
-	s.say(controlMessage{Type: "bye", Code: s.endCode, Message: s.endReason})
+	s.say(byeMessage{Type: "bye", Code: s.endCode, Message: s.endReason})
 	late := time.NewTimer(byeTime)
 	defer late.Stop()
 	for s.control.BufferedAmount() > 0 {

@@ -16,12 +16,18 @@ type sentPacket struct {
 	frame     *encode.Frame // nil: empty
 	seq       uint16
 	pictureID uint16
+	baseID    uint8 // TL0PICIDX
 	part      uint16
 	parts     uint16
 	timestamp uint32
 	transport uint16 // transport-wide sequence number it went out with
 	resent    time.Time
 	resends   int
+}
+
+// size is about what the packet takes on the way, bytes.
+func (p *sentPacket) size() int {
+	return maxHeader + descriptorSize + len(p.frame.Data)/int(p.parts)
 }
 
 const (

@@ -23,9 +23,9 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	if err != nil {
 		return nil, fmt.Errorf("making a peer connection: %w", err)
 	}
-	start := min(startBitrate, p.c.MaxBitrate)
-	if p.Viewers() > 0 {
-		start = p.VideoRate() + audioBitrate
+	start := min(startBitrate, linkDemand(p.c.MaxBitrate, audioBitrate))
+	if rate := p.VideoRate(); rate > 0 { // the others' links are the best guess
+		start = max(start, linkDemand(rate, audioBitrate))
 	}
 	s := &Session{
 		id: id, p: p, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
@@ -33,8 +33,13 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(),
-		estimator: NewEstimator(start, p.c.MinBitrate, 2*p.c.MaxBitrate+audioBitrate),
+		estimator: NewEstimator(start, leastBitrate, 2*p.c.MaxBitrate+audioBitrate),
 	}
+	s.estimate.Store(int64(start))
+	s.demand.Store(int64(linkDemand(p.c.MaxBitrate, audioBitrate)))
+	s.pacer.set(start, false)
+	s.rung.Store(-1)
+	s.sending = -1
 	s.video = newTrack(webrtc.RTPCodecTypeVideo, p.cname)
 	tracks := []*track{s.video}
 	if audio && p.c.Audio != nil {

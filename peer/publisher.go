@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,9 +27,8 @@ type Config struct {
 	Audio AudioEncoder
 	// ICEServers are asked for our public address and for relays.
 	ICEServers []webrtc.ICEServer
-	// MinBitrate and MaxBitrate bound the video encoder, in bit/s; zero means
-	// 150 kbit/s and 2.5 Mbit/s.
-	MinBitrate, MaxBitrate int
+	// MaxBitrate is the most bit/s of video for a viewer; zero means 2.5 Mbit/s.
+	MaxBitrate int
 	// MaxSessions is the most viewers at a time; zero means 100.
 	MaxSessions int
 	// Settings adjusts pion's engine, for a virtual network in tests.
@@ -39,6 +39,10 @@ type Config struct {
 const (
 	audioBitrate = 40_000 // what sound takes from a link, with its headers
 	startBitrate = 1_000_000
+	leastBitrate = 40_000 // an estimate is never lower: sound may always be tried
+	// adaptTime is the least time from one allocation to the next, unless
+	// something falls.
+	adaptTime = 50 * time.Millisecond
 )
 
 // Publisher sends one camera to its viewers.
@@ -53,8 +57,11 @@ type Publisher struct {
 	closed   bool
 	running  sync.WaitGroup
 	losses   map[*Session]int
-	keys     keyThrottle
-	rate     int
+	keys     [maxRungs]keyThrottle
+	plan     ladderPlan // what the encoder was last told
+	seats    []*seat    // reused
+	adapted  time.Time
+	behind   bool // an estimate has changed since
 
 	handshake time.Duration // how long a viewer may take to connect
 
@@ -65,9 +72,6 @@ type Publisher struct {
 
 // NewPublisher makes the DTLS certificate that all sessions share.
 func NewPublisher(c Config) (*Publisher, error) {
-	if c.MinBitrate == 0 {
-		c.MinBitrate = 150_000
-	}
 	if c.MaxBitrate == 0 {
 		c.MaxBitrate = 2_500_000
 	}
@@ -89,7 +93,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 	p := &Publisher{
 		c: c, clock: mediaClock{epoch: time.Now()}, cert: *cert, cname: crand.Text(),
 		sessions: map[string]*Session{}, losses: map[*Session]int{}, ctx: ctx, cancel: cancel,
-		rate: min(startBitrate, c.MaxBitrate), handshake: handshakeTime,
+		handshake: handshakeTime,
 	}
 	p.list.Store(&[]*Session{})
 	return p, nil
@@ -111,13 +115,17 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) Video(f *encode.Frame) {
 	now := time.Now()
 	p.mu.Lock()
+	k := &p.keys[min(f.Rung, maxRungs-1)]
 	if f.Key {
-		p.keys.last, p.keys.pending = now, false // who asked has it now
+		k.last, k.pending = now, false // who asked has it now
 	}
-	ask := p.keys.due(now)
-	p.mu.Unlock()
-	if ask {
+	if k.due(now) {
 		p.c.Video.KeyFrame(f.Rung)
+	}
+	behind := p.behind
+	p.mu.Unlock()
+	if behind {
+		p.adapt(now, false)
 	}
 	for _, s := range *p.list.Load() {
 		s.offerFrame(f)
@@ -134,11 +142,19 @@ func (p *Publisher) Audio(f *encode.AudioFrame) {
 // Viewers is the number of sessions.
 func (p *Publisher) Viewers() int { return len(*p.list.Load()) }
 
-// VideoRate is the bit rate asked of the encoder, in bit/s.
+// VideoRate is the bit rate asked of the largest rung that somebody watches,
+// in bit/s; 0 when nobody does.
 func (p *Publisher) VideoRate() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.rate
+	return p.plan.rates[bits.TrailingZeros32(p.plan.want|1<<(maxRungs-1))]
+}
+
+// rate is what a rung is asked for, bit/s.
+func (p *Publisher) rate(rung int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plan.rates[rung]
 }
 
 // Has tells whether a session of that id runs.
@@ -244,22 +260,12 @@ func (p *Publisher) changed() {
 	}
 	slices.SortFunc(list, func(a, b *Session) int { return a.started.Compare(b.started) })
 	p.list.Store(&list)
-	var want uint32
-	sound := false
-	for _, s := range list {
-		if s.connected.Load() {
-			want |= 1
-		}
-		sound = sound || s.audio != nil
-	}
+	sound := slices.ContainsFunc(list, func(s *Session) bool { return s.audio != nil })
 	if len(list) == 0 {
-		p.rate = min(startBitrate, p.c.MaxBitrate) // what the next one begins with
-		p.keys = keyThrottle{}
-	} else if len(list) == 1 {
-		p.c.Video.SetBitrate(0, p.rate)
+		p.keys = [maxRungs]keyThrottle{}
 	}
 	p.c.Video.Expect(len(list) > 0)
-	p.c.Video.Want(want, 0)
+	p.allocate(time.Now())
 	if p.c.Audio != nil {
 		p.c.Audio.Want(sound)
 	}
@@ -271,51 +277,85 @@ func (p *Publisher) remove(s *Session) {
 	delete(p.losses, s)
 	p.changed()
 	p.mu.Unlock()
-	p.rateChanged()
 }
 
 // arrived tells that a session is connected: from now on somebody watches.
 func (p *Publisher) arrived(now time.Time) {
 	p.mu.Lock()
-	p.changed()
+	p.allocate(now)
 	p.mu.Unlock()
-	p.requestKeyFrame(now)
 }
 
-// requestKeyFrame asks for a key frame, at most one an interval for everybody.
-func (p *Publisher) requestKeyFrame(now time.Time) {
+// requestKeyFrame asks for a key frame of a rung, at most one an interval for
+// everybody.
+func (p *Publisher) requestKeyFrame(now time.Time, rung int) {
 	p.mu.Lock()
-	ask := p.keys.request(now)
+	p.askKeyFrame(now, rung)
 	p.mu.Unlock()
-	if ask {
-		p.c.Video.KeyFrame(0)
+}
+
+func (p *Publisher) askKeyFrame(now time.Time, rung int) {
+	if rung >= 0 && rung < maxRungs && p.keys[rung].request(now) {
+		p.c.Video.KeyFrame(rung)
 	}
 }
 
-// rateChanged lets the encoder follow the lowest estimate.
-func (p *Publisher) rateChanged() {
-	lowest := 0
-	for _, s := range *p.list.Load() {
-		if e := int(s.estimate.Load()); e > 0 && (lowest == 0 || e < lowest) {
-			lowest = e
-		}
-	}
-	if lowest == 0 {
+// adapt seats the viewers anew: at once if urgent, else when the last time is
+// long enough ago; what comes too early is caught up with by the next frame.
+func (p *Publisher) adapt(now time.Time, urgent bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !urgent && now.Sub(p.adapted) < adaptTime {
+		p.behind = true
 		return
 	}
-	audio := 0
-	if p.c.Audio != nil {
-		audio = audioBitrate
+	p.allocate(now)
+}
+
+// allocate carries allocate's plan out; p.mu is held.
+func (p *Publisher) allocate(now time.Time) {
+	p.adapted, p.behind = now, false
+	list := *p.list.Load()
+	p.seats = p.seats[:0]
+	for _, s := range list {
+		if s.connected.Load() {
+			s.seat.budget = videoBudget(int(s.estimate.Load()), s.soundRate())
+			p.seats = append(p.seats, &s.seat)
+		}
 	}
-	rate := videoRate(lowest, audio, p.c.MinBitrate, p.c.MaxBitrate)
-	p.mu.Lock()
-	// Small steps are not worth disturbing the encoder's rate control.
-	change := rate != p.rate && (rate == p.c.MaxBitrate || rate == p.c.MinBitrate || abs(rate-p.rate)*100 > 3*p.rate)
-	if change {
-		p.rate = rate
-		p.c.Video.SetBitrate(0, rate) // in here, so that two calls cannot change places
+	rungs := p.c.Video.Rungs()
+	plan := allocate(now, p.seats, rungs, p.c.MaxBitrate)
+	for _, s := range list {
+		if !s.connected.Load() {
+			continue
+		}
+		top, _ := s.seat.wish.cap(rungs)
+		s.demand.Store(int64(linkDemand(rungMost(rungs, top, p.c.MaxBitrate), s.soundRate())))
+		// Until its key frame comes a viewer is sent what it had.
+		if rung := s.rung.Load(); rung >= 0 && !s.seat.got.paused && plan.want&(1<<rung) == 0 {
+			plan.want |= 1 << rung
+			plan.layered |= 1 << rung
+			plan.rates[rung] = p.plan.rates[rung]
+		}
+		if before := s.selection.Load(); before == nil || *before != s.seat.got {
+			got := s.seat.got
+			s.selection.Store(&got)
+			s.news.Store(true)
+			if !got.paused && int(s.rung.Load()) != got.rung {
+				p.askKeyFrame(now, got.rung)
+			}
+		}
 	}
-	p.mu.Unlock()
+	for rung, rate := range plan.rates {
+		// Small steps are not worth disturbing the encoder's rate control.
+		if before := p.plan.rates[rung]; plan.want&(1<<rung) == 0 || abs(rate-before)*100 <= 3*before && rate != p.c.MaxBitrate {
+			plan.rates[rung] = before
+			continue
+		}
+		p.c.Video.SetBitrate(rung, rate)
+	}
+	p.plan = plan
+	p.c.Video.Want(plan.want, plan.layered)
 }
 
 // setAudioLoss lets Opus protect for the viewer that loses most.

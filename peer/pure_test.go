@@ -42,15 +42,17 @@ func TestKeyThrottle(t *testing.T) {
 	}
 }
 
-func TestVideoRate(t *testing.T) {
+func TestVideoBudget(t *testing.T) {
 	for _, c := range []struct{ estimate, audio, want int }{
 		{1_060_000 + 40_000, 40_000, 1_000_000},
-		{100_000, 40_000, 150_000},
-		{0, 0, 150_000},
-		{9_000_000, 0, 2_500_000},
+		{40_000, 40_000, 0},
+		{10_000, 40_000, 0},
 	} {
-		if got := videoRate(c.estimate, c.audio, 150_000, 2_500_000); got != c.want {
-			t.Errorf("videoRate(%d, %d) = %d, want %d", c.estimate, c.audio, got, c.want)
+		if got := videoBudget(c.estimate, c.audio); got != c.want {
+			t.Errorf("videoBudget(%d, %d) = %d, want %d", c.estimate, c.audio, got, c.want)
+		}
+		if back := videoBudget(linkDemand(c.want, c.audio), c.audio); back != c.want {
+			t.Errorf("%d bit/s of video demand a link on which %d fit", c.want, back)
 		}
 	}
 }
@@ -62,6 +64,7 @@ func TestPacketsMakeTheFrame(t *testing.T) {
 		for i := range data {
 			data[i] = byte(i * 7)
 		}
+		frame := &encode.Frame{Data: data, Layer: 2, Sync: true}
 		n := packetCount(size)
 		var back []byte
 		var b [maxPacket]byte
@@ -69,7 +72,8 @@ func TestPacketsMakeTheFrame(t *testing.T) {
 		for k := range n {
 			c := chunk(data, k, n)
 			least, most = min(least, len(c)), max(most, len(c))
-			h := putDescriptor(b[:], 0x1234, k == 0)
+			sent := sentPacket{frame: frame, pictureID: 0x1234, baseID: 0xfe, part: uint16(k), parts: uint16(n)}
+			h := putDescriptor(b[:], &sent)
 			end := h + copy(b[h:], c)
 			if end+maxHeader > maxPacket {
 				t.Fatalf("size %d: packet %d has %d bytes", size, k, end+maxHeader)
@@ -79,7 +83,7 @@ func TestPacketsMakeTheFrame(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.PictureID != 0x1234 || (p.S == 1) != (k == 0) || p.PID != 0 {
+			if p.PictureID != 0x1234 || (p.S == 1) != (k == 0) || p.PID != 0 || p.TL0PICIDX != 0xfe || p.TID != 2 || p.Y != 1 {
 				t.Fatalf("descriptor %+v", p)
 			}
 			back = append(back, payload...)

@@ -15,6 +15,7 @@ func TestAfterADroppedFrameComesAKeyFrame(t *testing.T) {
 	}
 	s := &Session{p: p, frames: make(chan *encode.Frame, videoQueue)}
 	s.connected.Store(true)
+	s.selection.Store(&selection{layer: allLayers})
 	offer := func(key bool) {
 		f := encode.NewFrame()
 		f.Key = key

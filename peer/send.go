@@ -9,36 +9,134 @@ import (
 	"github.com/peercam/peercam/encode"
 )
 
-func (s *Session) sendVideo(f *encode.Frame) {
-	t := s.video
-	if !t.bound.Load() {
+// takeFrame puts a frame into the outbox, or asks for a key frame where
+// nothing else helps.
+func (s *Session) takeFrame(now time.Time, f *encode.Frame) {
+	if !s.video.bound.Load() {
 		return
 	}
-	if s.needKey && !f.Key {
-		s.p.requestKeyFrame(time.Now())
-		s.counters.FramesDropped.Add(1)
-		return
+	s.tend(now)
+	sel := s.selection.Load()
+	layer := sel.layer
+	if s.estimator.Congested() {
+		layer = min(layer, allLayers-1) // the encoder follows a moment later
 	}
-	s.needKey = false
-	s.pictureID = (s.pictureID + 1) & 0x7fff
-	timestamp := t.offset + s.p.clock.rtp(f.Time, 90000)
-	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
-	parts := packetCount(len(f.Data))
-	for k := range parts {
-		t.header.SequenceNumber++
-		p := sentPacket{frame: f, seq: t.header.SequenceNumber, pictureID: s.pictureID, part: uint16(k), parts: uint16(parts), timestamp: timestamp} //nolint:gosec // few
-		s.writePacket(&p)
-		s.history.put(p)
+	if f.Rung != s.sending {
+		// Publisher.Video hands over another rung from a key frame on only.
+		s.sending = f.Rung
+		s.p.adapt(now, true) // the rung before may be wanted by nobody now
+		s.sayStats = true
 	}
-	t.last.timestamp, t.last.time = timestamp, f.Time
-	s.counters.Frames.Add(1)
-	if s.lastReport.IsZero() {
-		s.sendReports(time.Now())
+	if !s.outbox.add(f, layer, s.backlog()) {
+		if f.Layer <= sel.layer {
+			s.counters.FramesDropped.Add(1)
+		}
+		if s.outbox.starved() && !s.blocked() {
+			s.p.requestKeyFrame(now, f.Rung)
+		}
 	}
 }
 
+// backlog is how long what waits in the outbox will take.
+func (s *Session) backlog() time.Duration {
+	return time.Duration(s.outbox.bytes) * 8 * time.Second / time.Duration(max(s.estimator.Target(), 1))
+}
+
+// blocked tells whether so much is on its way that new video waits.
+func (s *Session) blocked() bool {
+	return s.video.hasTransport && s.estimator.InFlight() > s.estimator.Window()
+}
+
+// tend lets the estimator see the time, and takes from it what it wants.
+func (s *Session) tend(now time.Time) {
+	if !s.video.hasTransport {
+		return
+	}
+	s.estimator.Tick(now)
+	if s.probe.Packets == 0 {
+		s.probe, _ = s.estimator.Probe(now)
+		s.prober = pacer{rate: s.probe.Rate}
+	}
+	s.publishEstimate()
+}
+
+// flush sends what may go now, and returns how long to wait for more; 0:
+// until something happens.
+func (s *Session) flush(now time.Time) time.Duration {
+	wait := s.flushProbe(now)
+	for {
+		f, part := s.outbox.first()
+		if f == nil {
+			return wait
+		}
+		if s.blocked() {
+			return least(wait, blockedPause)
+		}
+		if pause := s.pacer.wait(now); pause > 0 {
+			return least(wait, pause)
+		}
+		s.sendPart(now, f, part)
+	}
+}
+
+// blockedPause is how often a session looks whether it may send again when no
+// feedback comes to tell.
+const blockedPause = 25 * time.Millisecond
+
+// least is the shorter of two times to wait, of which 0 is for ever.
+func least(a, b time.Duration) time.Duration {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
+}
+
+// sendPart sends the next packet of the outbox's first frame.
+func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
+	t := s.video
+	parts := packetCount(len(f.Data))
+	if part == 0 {
+		s.begin(f)
+	}
+	t.header.SequenceNumber++
+	p := sentPacket{
+		frame: f, seq: t.header.SequenceNumber, pictureID: s.pictureID, baseID: s.baseID,
+		part: uint16(part), parts: uint16(parts), timestamp: t.last.timestamp, //nolint:gosec // few
+	}
+	if f.Key && part == 0 {
+		s.keyStart = p.seq
+	}
+	s.writePacket(now, &p)
+	s.history.put(p)
+	s.outbox.sent(part == parts-1)
+	if part == parts-1 {
+		s.counters.Frames.Add(1)
+		if s.lastReport.IsZero() {
+			s.sendReports(time.Now())
+		}
+	}
+}
+
+// begin numbers a frame. Frames left out leave no hole, so the viewer sees one
+// stream in which nothing is missing, whatever the rung and the layers.
+func (s *Session) begin(f *encode.Frame) {
+	t := s.video
+	s.pictureID = (s.pictureID + 1) & 0x7fff
+	if f.Layer == 0 {
+		s.baseID++
+	}
+	timestamp := t.offset + s.p.clock.rtp(f.Time, 90000)
+	if s.begun && int32(timestamp-t.last.timestamp) <= 0 { //nolint:gosec // wraps
+		timestamp = t.last.timestamp + 1 // the same picture on another rung
+	}
+	s.begun = true
+	t.last.timestamp, t.last.time = timestamp, f.Time
+	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
+	s.size = encode.Size{Width: f.Width, Height: f.Height}
+}
+
 // writePacket sends a video packet for the first time.
-func (s *Session) writePacket(p *sentPacket) {
+func (s *Session) writePacket(now time.Time, p *sentPacket) {
 	t := s.video
 	t.header.Marker = p.part == p.parts-1
 	t.header.Timestamp = p.timestamp
@@ -47,20 +145,28 @@ func (s *Session) writePacket(p *sentPacket) {
 		ext = t.timed
 	}
 	n := s.compose(s.packet[:], p)
-	p.transport = s.number(maxHeader + n)
+	p.transport = s.number(now, t, maxHeader+n, 0)
 	t.use(&t.header, ext, p.transport)
 	s.repair.sent(n)
+	s.pacer.sent(now, maxHeader+n)
 	s.write(t, &t.header, s.packet[:n])
 }
 
 // compose writes descriptor and data of a packet and returns their length.
 func (s *Session) compose(b []byte, p *sentPacket) int {
-	n := putDescriptor(b, p.pictureID, p.part == 0)
+	n := putDescriptor(b, p)
 	return n + copy(b[n:], chunk(p.frame.Data, int(p.part), int(p.parts)))
 }
 
-// number takes the packet's transport-wide sequence number.
-func (s *Session) number(size int) uint16 { return s.transport.sent(time.Now(), size, 0) }
+// number takes the transport-wide sequence number of a packet of size bytes
+// that belongs to a probe, or to none (0).
+func (s *Session) number(now time.Time, t *track, size, probe int) uint16 {
+	if !t.hasTransport {
+		return 0
+	}
+	s.estimator.Sent(now, size)
+	return s.transport.sent(now, size, probe)
+}
 
 func (s *Session) write(t *track, h *rtp.Header, payload []byte) {
 	if _, err := t.writer.WriteRTP(h, payload); err != nil {
@@ -79,27 +185,34 @@ func (s *Session) sendAudio(f *encode.AudioFrame) {
 	if t == nil || !t.bound.Load() {
 		return
 	}
+	now := time.Now()
 	t.header.SequenceNumber++
 	t.header.Timestamp = t.offset + f.Timestamp
 	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
-	seq := uint16(0)
-	if t.hasTransport {
-		seq = s.number(maxHeader + len(f.Data))
-	}
-	t.use(&t.header, t.timed, seq)
+	t.use(&t.header, t.timed, s.number(now, t, maxHeader+len(f.Data), 0))
+	s.pacer.sent(now, maxHeader+len(f.Data)) // it does not wait, but takes its part
 	s.write(t, &t.header, f.Data)
 	t.last.timestamp, t.last.time = t.header.Timestamp, f.Time
+	s.tend(now)
 }
 
 // resend answers a NACK: in a stream of its own where the viewer knows RTX
 // (RFC 4588), else the very same packet again.
 func (s *Session) resend(now time.Time, seq uint16) {
 	p := s.history.get(seq)
-	if p == nil || !p.again(now, s.rtt) || !s.repair.spend(maxPacket) {
+	if p == nil || int16(seq-s.keyStart) < 0 { //nolint:gosec // wraps
+		return // gone, or a later key frame makes up for it
+	}
+	if !p.again(now, s.rtt) || !s.repair.spend(maxPacket) {
 		return
 	}
-	t := s.video
 	s.counters.Resent.Add(1)
+	s.sendAgain(now, p, 0)
+}
+
+// sendAgain sends a packet that was sent before, as part of a probe or of none (0).
+func (s *Session) sendAgain(now time.Time, p *sentPacket, probe int) {
+	t := s.video
 	if !t.hasRTX {
 		h := t.header
 		h.SequenceNumber, h.Timestamp, h.Marker = p.seq, p.timestamp, p.part == p.parts-1
@@ -111,13 +224,60 @@ func (s *Session) resend(now time.Time, seq uint16) {
 			putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(p.frame.Time))
 		}
 		t.use(&h, ext, p.transport)
+		s.pacer.sent(now, maxHeader+n)
 		s.write(t, &h, s.packet[:n])
 		return
 	}
 	binary.BigEndian.PutUint16(s.packet[:], p.seq)
 	n := 2 + s.compose(s.packet[2:], p)
+	s.writeRTX(now, n, p.timestamp, p.part == p.parts-1, probe)
+}
+
+// writeRTX sends what the packet buffer holds in the RTX stream.
+func (s *Session) writeRTX(now time.Time, n int, timestamp uint32, marker bool, probe int) {
+	t := s.video
 	t.rtx.SequenceNumber++
-	t.rtx.Timestamp, t.rtx.Marker = p.timestamp, p.part == p.parts-1
-	t.use(&t.rtx, t.plain, s.number(maxHeader+n))
+	t.rtx.Timestamp, t.rtx.Marker = timestamp, marker
+	t.use(&t.rtx, t.plain, s.number(now, t, maxHeader+n, probe))
+	s.pacer.sent(now, maxHeader+n)
 	s.write(t, &t.rtx, s.packet[:n])
+}
+
+// flushProbe sends what is due of a probe: packets that tell, by how fast they
+// arrive, whether the way carries more than the encoder makes. They are old
+// packets once more, for whom one was lost; or padding, where those are too large.
+func (s *Session) flushProbe(now time.Time) time.Duration {
+	for s.probe.Packets > 0 {
+		if !s.video.hasRTX || s.video.packets == 0 {
+			s.probe = Probe{} // the media's own numbers cannot be spent on it
+			break
+		}
+		if pause := s.prober.wait(now); pause > 0 {
+			return pause
+		}
+		s.probe.Packets--
+		s.counters.Probes.Add(1)
+		before := s.counters.Bytes.Load()
+		if p := s.history.get(s.video.header.SequenceNumber - uint16(s.probe.Packets)); p != nil && p.size() <= s.probe.Size*5/4 { //nolint:gosec // few
+			s.sendAgain(now, p, s.probe.ID)
+		} else {
+			s.sendPadding(now, s.probe.Size, s.probe.ID)
+		}
+		s.prober.sent(now, maxHeader+int(s.counters.Bytes.Load()-before))
+	}
+	return 0
+}
+
+// maxPadding is what the one byte of its length allows (RFC 3550, section 5.1).
+const maxPadding = 255
+
+// sendPadding sends a packet of nothing, of about size bytes but no more than
+// maxPadding.
+func (s *Session) sendPadding(now time.Time, size, probe int) {
+	n := min(max(size-maxHeader, 1), maxPadding)
+	clear(s.packet[:n])
+	s.packet[n-1] = byte(n) //nolint:gosec // at most maxPadding
+	s.video.rtx.Padding = true
+	s.writeRTX(now, n, s.video.last.timestamp, false, probe)
+	s.video.rtx.Padding = false
 }

@@ -59,16 +59,32 @@ type Session struct {
 
 	counters  Counters
 	estimate  atomic.Int64 // bit/s; 0: not known yet
+	demand    atomic.Int64 // bit/s that the best picture it asks for takes
 	connected atomic.Bool
-	gap       bool // a frame was dropped: what follows cannot be decoded. Publisher.Video's alone
+	// selection is what allocate gave; rung is the one handed over, -1 for none
+	// yet: Publisher.Video alone changes it, and gap.
+	selection atomic.Pointer[selection]
+	rung      atomic.Int32
+	gap       bool // a frame was dropped: what follows cannot be decoded
+	news      atomic.Bool
+	seat      seat // Publisher.mu's
 
 	// Only the session's goroutine touches what follows.
 	endCode, endReason string
 	started            time.Time
 	lastHeard          time.Time
 	lastReport         time.Time
-	needKey            bool
 	pictureID          uint16
+	baseID             uint8 // TL0PICIDX of RFC 7741
+	begun              bool
+	sending            int
+	size               encode.Size
+	keyStart           uint16 // sequence number with which the last key frame begins
+	outbox             outbox
+	pacer              pacer
+	probe              Probe
+	prober             pacer
+	sayStats           bool
 	packet             [maxPacket]byte
 	history            history
 	repair             repairBudget
@@ -83,6 +99,8 @@ func (s *Session) run(ctx context.Context) {
 	defer close(s.done)
 	tick := time.NewTicker(reportTime)
 	defer tick.Stop()
+	pause := time.NewTimer(time.Hour)
+	defer pause.Stop()
 	for {
 		// Sound first: it is small and its loss is heard.
 		select {
@@ -91,14 +109,31 @@ func (s *Session) run(ctx context.Context) {
 			continue
 		default:
 		}
+		var paused <-chan time.Time
+		if wait := s.flush(time.Now()); wait > 0 {
+			pause.Reset(wait)
+			paused = pause.C
+		}
+		if s.news.Swap(false) {
+			s.sayStats = true
+			if s.selection.Load().paused {
+				s.outbox.clear()
+			}
+		}
+		if s.sayStats {
+			s.sayStats = false
+			s.sendStats()
+		}
 		select {
 		case f := <-s.sound:
 			s.sendAudio(f)
 		case f := <-s.frames:
-			s.sendVideo(f)
+			s.takeFrame(time.Now(), f)
 			f.Release()
 		case f := <-s.feedback:
 			s.handle(f)
+		case <-paused:
+			s.tend(time.Now())
 		case f := <-s.events:
 			f()
 		case now := <-tick.C:
@@ -147,6 +182,7 @@ func (s *Session) finish() {
 	s.readers.Wait()
 	s.connected.Store(false)
 	s.history.clear()
+	s.outbox.clear()
 	for {
 		select {
 		case f := <-s.frames:
@@ -165,7 +201,6 @@ func (s *Session) onConnected(now time.Time) {
 		return
 	}
 	s.lastHeard = now
-	s.needKey = true
 	s.p.arrived(now)
 	s.log.Info("viewer connected", "after_ms", now.Sub(s.started).Milliseconds(), "path", s.path())
 }
@@ -191,19 +226,36 @@ func (s *Session) tick(now time.Time) {
 		s.end("failed", fmt.Sprintf("nothing was heard from the viewer for %v", silentTime))
 		return
 	}
+	s.tend(now)
 	s.sendReports(now)
-	s.sendStats()
+	s.sayStats = true
 }
 
-// offerFrame queues a frame, or drops it when the viewer's queue is full; then
-// nothing is sent until a key frame, since the frames after depend on it.
+// offerFrame queues a frame of the viewer's rung, or drops it when the queue is
+// full; then nothing is sent until a key frame, since the frames after depend
+// on it. Another rung begins with a key frame; until then the old one goes on.
 func (s *Session) offerFrame(f *encode.Frame) {
 	if !s.connected.Load() {
 		return
 	}
+	sel := s.selection.Load()
+	if sel == nil || sel.paused {
+		s.rung.Store(-1)
+		return
+	}
+	if rung := int32(f.Rung); rung != s.rung.Load() { //nolint:gosec // few
+		if f.Rung != sel.rung {
+			return
+		}
+		if !f.Key {
+			s.p.requestKeyFrame(time.Now(), f.Rung)
+			return
+		}
+		s.rung.Store(rung)
+	}
 	if s.gap && !f.Key {
 		s.counters.FramesDropped.Add(1)
-		s.p.requestKeyFrame(time.Now())
+		s.p.requestKeyFrame(time.Now(), f.Rung)
 		return
 	}
 	f.Retain()
@@ -246,15 +298,18 @@ func (s *Session) handle(f feedback) {
 			s.log.Debug("feedback", "err", err)
 			return
 		}
+		s.estimator.SetDemand(int(s.demand.Load()))
 		s.estimator.Feedback(now, acks)
-		s.publishEstimate()
+		s.tend(now)
 	case f.nacks != nil && f.video:
 		for _, n := range f.nacks {
 			n.Range(func(seq uint16) bool { s.resend(now, seq); return true })
 		}
 	case f.keyFrame:
 		s.counters.KeyFramesAsked.Add(1)
-		s.p.requestKeyFrame(now)
+		if s.begun {
+			s.p.requestKeyFrame(now, s.sending)
+		}
 	case f.report != nil:
 		if rtt, ok := roundTrip(s.p.clock.ntp(now), f.report.LastSenderReport, f.report.Delay); ok {
 			s.rtt = rtt
@@ -271,13 +326,23 @@ func (s *Session) handle(f feedback) {
 	}
 }
 
+// publishEstimate lets the publisher and the pacer follow the estimate.
 func (s *Session) publishEstimate() {
 	s.counters.LossPPM.Store(int64(s.estimator.Loss() * 1e6))
-	target := int64(s.estimator.Target())
-	if s.estimate.Swap(target) != target {
-		s.counters.Estimate.Store(target)
-		s.p.rateChanged()
+	target := s.estimator.Target()
+	s.pacer.set(target, s.estimator.Congested())
+	if s.estimate.Swap(int64(target)) != int64(target) {
+		s.counters.Estimate.Store(int64(target))
+		s.p.adapt(time.Now(), false)
 	}
+}
+
+// soundRate is what the viewer's sound takes of its link, bit/s.
+func (s *Session) soundRate() int {
+	if s.audio == nil {
+		return 0
+	}
+	return audioBitrate
 }
 
 func randomPictureID() uint16 { return uint16(rand.Uint32()) & 0x7fff } //nolint:gosec // any number will do

@@ -10,6 +10,7 @@ type Counters struct {
 	Packets, Bytes, Resent, Frames     atomic.Int64
 	FramesDropped, AudioDropped        atomic.Int64
 	FeedbackDropped, KeyFramesAsked    atomic.Int64
+	Probes                             atomic.Int64
 	Estimate, RoundTripMicros, LossPPM atomic.Int64
 }
 
@@ -21,7 +22,12 @@ type SessionStats struct {
 	Packets, Bytes, Resent  int64
 	Frames, FramesDropped   int64
 	AudioDropped, KeyFrames int64
+	Probes                  int64
 	Estimate                int64 // bit/s
+	Target                  int   // bit/s of its rung
+	Rung, Layer             int
+	Paused                  bool
+	Why                     string // what keeps it from more; "": nothing
 	RoundTrip               time.Duration
 	Loss                    float64
 }
@@ -31,7 +37,12 @@ func (p *Publisher) Stats() []SessionStats {
 	var all []SessionStats
 	for _, s := range *p.list.Load() {
 		c := &s.counters
+		sel := s.selection.Load()
+		if sel == nil {
+			sel = &selection{}
+		}
 		all = append(all, SessionStats{
+			Rung: sel.rung, Layer: sel.layer, Paused: sel.paused, Why: sel.why, Target: p.rate(sel.rung), Probes: c.Probes.Load(),
 			ID: s.id, Connected: s.connected.Load(), Since: s.started,
 			Packets: c.Packets.Load(), Bytes: c.Bytes.Load(), Resent: c.Resent.Load(),
 			Frames: c.Frames.Load(), FramesDropped: c.FramesDropped.Load(), AudioDropped: c.AudioDropped.Load(), KeyFrames: c.KeyFramesAsked.Load(),

@@ -7,23 +7,29 @@ const (
 	// UDP and IPv6 headers it stays under the 1280 bytes every path carries.
 	maxPacket = 1200
 	// descriptorSize is the length of the payload descriptor we send: the
-	// required octet, the extension octet and a 15 bit picture id.
-	descriptorSize = 4
+	// required octet, the extension octet, a 15 bit picture id, TL0PICIDX and
+	// the octet of the temporal layer.
+	descriptorSize = 6
 	// maxHeader is the RTP header with all extensions we may add.
 	maxHeader = 12 + 4 + 24
 	maxChunk  = maxPacket - maxHeader - descriptorSize
 )
 
 // putDescriptor writes the payload descriptor of RFC 7741, section 4.2, and
-// returns its length. start marks the first packet of the frame.
-func putDescriptor(b []byte, pictureID uint16, start bool) int {
+// returns its length.
+func putDescriptor(b []byte, p *sentPacket) int {
 	b[0] = 0x80 // X: extension octet follows
-	if start {
+	if p.part == 0 {
 		b[0] |= 0x10 // S, partition index 0
 	}
-	b[1] = 0x80 // I: picture id follows
-	b[2] = 0x80 | byte(pictureID>>8)
-	b[3] = byte(pictureID)
+	b[1] = 0x80 | 0x40 | 0x20 // I, L, T: picture id, TL0PICIDX and TID follow
+	b[2] = 0x80 | byte(p.pictureID>>8)
+	b[3] = byte(p.pictureID)
+	b[4] = p.baseID
+	b[5] = byte(p.frame.Layer) << 6 //nolint:gosec // at most 3
+	if p.frame.Sync || p.frame.Key {
+		b[5] |= 0x20 // Y: refers to the base layer only
+	}
 	return descriptorSize
 }
 

@@ -1,0 +1,275 @@
+package peer
+
+import (
+	"math"
+	"time"
+
+	"github.com/peercam/peercam/encode"
+)
+
+// Who gets which rung and which of its layers, and how many bits each rung
+// takes. The rules, in this order:
+//
+//   - A viewer gets no more than it asks for: its choice and its window cap the rung.
+//   - It gets no more than its own link carries, except on the smallest rung.
+//   - A rung follows its best viewer, so that a thin link never spoils it for
+//     a good one. Links within nearRate of the best count as equals, and the
+//     rung then follows the least of them.
+//   - Who cannot carry its rung loses the upper layers at once, and goes one
+//     rung down if that lasts, or if even half of the pictures are too many.
+//   - Down at once, up with patience.
+//   - Under pauseRate there is no video: the sound needs what is left.
+
+const (
+	maxRungs = 3
+	// allLayers is the highest temporal layer.
+	allLayers = len(encode.LayerShare) - 1
+
+	// referenceNeed is what a picture of referencePixels at 30 a second needs to
+	// be worth its size, bit/s. Smaller pictures need more a pixel: the need
+	// grows with the pixels' power of needPower.
+	referenceNeed   = 500_000.0
+	referencePixels = 1280 * 720
+	needPower       = 0.75
+
+	nearRate  = 0.85 // of the best, and one follows it
+	thinRate  = 0.93 // of the rung's rate, and the upper layers go
+	sinkRate  = 0.85 // of a rung's need, and the viewer goes down
+	climbRate = 1.2  // of a rung's need, for climbTime, and the viewer goes up
+	climbTime = 500 * time.Millisecond
+	// restTime is the least time from one move to the next one up.
+	restTime = 2 * time.Second
+	// thinTime is how long a viewer stays on a rung of which it cannot carry all.
+	thinTime = 600 * time.Millisecond
+
+	pauseRate, resumeRate = 60_000, 100_000 // bit/s
+	// windowSlack is how much larger than a rung its window may be and still
+	// do with it: scaling up by a little is not seen.
+	windowSlack = 1.15
+)
+
+// wish is what a viewer asks of the picture. Its zero value asks for the best.
+type wish struct {
+	width, height int // device pixels that it is shown with; 0: not known
+	hidden        bool
+	saver         bool
+	maxHeight     int // of the rung; 0: any
+}
+
+// Why a viewer does not get the best there is.
+const (
+	whyBandwidth = "bandwidth"
+	whyChoice    = "choice"
+	whyWindow    = "window"
+	whyMachine   = "machine"
+)
+
+// selection is what a viewer gets.
+type selection struct {
+	rung   int
+	layer  int // the highest
+	paused bool
+	why    string
+}
+
+// seat is a viewer as allocate sees it.
+type seat struct {
+	budget int // bit/s of video that its link carries
+	wish   wish
+	got    selection
+	seated bool // got says what it has
+
+	thinSince, richSince time.Time // zero: it is not
+	moved                time.Time
+}
+
+// ladderPlan is what the encoder is to do.
+type ladderPlan struct {
+	want, layered uint32
+	rates         [maxRungs]int // bit/s, of those wanted
+}
+
+// rungNeed is the least bit rate at which a rung is worth its size.
+func rungNeed(size encode.Size, most int) int {
+	need := referenceNeed * math.Pow(float64(size.Width*size.Height)/referencePixels, needPower)
+	return min(int(need), most/2)
+}
+
+// rungMost is the most a rung takes: the largest takes most.
+func rungMost(rungs []encode.Size, rung, most int) int {
+	top := float64(rungs[0].Width * rungs[0].Height)
+	return int(float64(most) * math.Pow(float64(rungs[rung].Width*rungs[rung].Height)/top, needPower))
+}
+
+// cap is the largest rung that the wish allows, and why it is not the first.
+func (w wish) cap(rungs []encode.Size) (rung int, why string) {
+	last := len(rungs) - 1
+	if w.saver {
+		return last, whyChoice
+	}
+	if w.maxHeight > 0 {
+		for rung < last && rungs[rung].Height > w.maxHeight {
+			rung++
+			why = whyChoice
+		}
+	}
+	for w.width > 0 && rung < last && float64(w.width) <= windowSlack*float64(rungs[rung+1].Width) &&
+		float64(w.height) <= windowSlack*float64(rungs[rung+1].Height) {
+		rung++
+		why = whyWindow
+	}
+	return rung, why
+}
+
+// allocate seats every viewer. most is the largest rung's bit rate; there is
+// at least one rung and at most maxRungs. It has no clock and remembers in the
+// seats only.
+func allocate(now time.Time, seats []*seat, rungs []encode.Size, most int) ladderPlan {
+	rungs = rungs[:min(len(rungs), maxRungs)]
+	best := bestRates(seats, rungs, most)
+	for _, s := range seats {
+		s.move(now, rungs, most, &best)
+	}
+	var plan ladderPlan
+	for rung := range rungs {
+		rate, n := rungRate(seats, rung, rungMost(rungs, rung, most))
+		if n == 0 {
+			continue
+		}
+		for _, s := range seats {
+			if s.on(rung) && s.thin(now, rate, rung == len(rungs)-1) {
+				s.got.rung++ // the next turn of the loop counts it in
+				s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+			}
+		}
+		// Those that went down no longer count.
+		if rate, n = rungRate(seats, rung, rungMost(rungs, rung, most)); n == 0 {
+			continue
+		}
+		plan.rates[rung] = max(rate, pauseRate)
+		plan.want |= 1 << rung
+		plan.layered |= 1 << rung
+	}
+	for _, s := range seats {
+		s.explain(rungs)
+	}
+	return plan
+}
+
+func (s *seat) on(rung int) bool { return s.seated && !s.got.paused && s.got.rung == rung }
+
+// bestRates is what each rung's best viewer carries now.
+func bestRates(seats []*seat, rungs []encode.Size, most int) (best [maxRungs]int) {
+	for rung := range rungs {
+		best[rung], _ = rungRate(seats, rung, rungMost(rungs, rung, most))
+	}
+	return best
+}
+
+// rungRate is the bit rate of a rung for the n viewers on it.
+func rungRate(seats []*seat, rung, most int) (rate, n int) {
+	best := 0
+	for _, s := range seats {
+		if s.on(rung) {
+			best = max(best, min(s.budget, most))
+			n++
+		}
+	}
+	rate = best
+	for _, s := range seats {
+		if b := min(s.budget, most); s.on(rung) && float64(b) >= nearRate*float64(best) {
+			rate = min(rate, b)
+		}
+	}
+	return rate, n
+}
+
+// move chooses the rung by the viewer's own link and wish, and whether there
+// is video at all.
+func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRungs]int) {
+	last := len(rungs) - 1
+	top, _ := s.wish.cap(rungs)
+	if s.wish.hidden || s.got.paused && s.budget < resumeRate || !s.got.paused && s.budget < pauseRate {
+		s.seated, s.got.paused, s.got.rung = true, true, last
+		return
+	}
+	need := func(rung int) float64 { return float64(rungNeed(rungs[rung], rungMost(rungs, rung, most))) }
+	fits := func(factor float64) int { // the best rung that the link carries
+		rung := top
+		for rung < last && float64(s.budget) < factor*need(rung) {
+			rung++
+		}
+		return rung
+	}
+	if !s.seated || s.got.paused {
+		s.seated, s.got = true, selection{rung: fits(1), layer: allLayers}
+		s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+		return
+	}
+	rung := min(max(s.got.rung, top), last)
+	switch {
+	case rung < last && float64(s.budget) < sinkRate*need(rung):
+		rung = max(rung, fits(1))
+	case rung > top:
+		up := fits(climbRate)
+		// Where others are, all that they get must fit, or it would come back.
+		for up < rung && best[up] > 0 && float64(s.budget) < thinRate*float64(best[up]) {
+			up++
+		}
+		switch {
+		case up >= rung:
+			s.richSince = time.Time{}
+		case s.got.why == whyChoice || s.got.why == whyWindow:
+			rung = up // it asked for less until now: the link was not the reason
+		case s.richSince.IsZero():
+			s.richSince = now
+		case now.Sub(s.richSince) >= climbTime && now.Sub(s.moved) >= restTime:
+			rung = up
+		}
+	}
+	if rung != s.got.rung {
+		s.got.rung, s.got.layer = rung, allLayers
+		s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+	}
+}
+
+// thin chooses the layers that the link carries of a rung of rate bit/s, and
+// tells whether to go one rung down instead.
+func (s *seat) thin(now time.Time, rate int, last bool) (down bool) {
+	most := allLayers
+	if s.wish.saver {
+		most--
+	}
+	layer := 0
+	for l := range most + 1 {
+		if float64(s.budget) >= thinRate*float64(rate)*encode.LayerShare[l] {
+			layer = l
+		}
+	}
+	s.got.layer = layer
+	if layer == most {
+		s.thinSince = time.Time{}
+		return false
+	}
+	if s.thinSince.IsZero() {
+		s.thinSince = now
+	}
+	return !last && (layer == 0 || now.Sub(s.thinSince) >= thinTime)
+}
+
+// explain says what keeps the viewer from more.
+func (s *seat) explain(rungs []encode.Size) {
+	top, why := s.wish.cap(rungs)
+	switch {
+	case s.wish.hidden:
+		s.got.why = whyWindow
+	case s.got.paused || s.got.rung > top:
+		s.got.why = whyBandwidth
+	case s.wish.saver:
+		s.got.why = whyChoice
+	case s.got.layer < allLayers:
+		s.got.why = whyBandwidth
+	default:
+		s.got.why = why
+	}
+}
