@@ -1,202 +1,400 @@
 package peer
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 )
 
-// path simulates a bottleneck: a queue served at rate bit/s, then a delay. It
-// runs faster than real time.
-type path struct {
-	rate   float64 // bit/s
-	delay  time.Duration
-	queue  time.Duration // longest; what would wait longer is lost
-	loss   float64
-	jitter time.Duration
-	lag    time.Duration // by which packets come later and later within each second: a viewer short of CPU time
-
-	limit  int       // most bit/s that the encoder makes; 0: what the estimate says
-	free   time.Time // when the queue is empty
-	random *rand.Rand
-}
-
-func (p *path) carry(at time.Time, size int) (arrives time.Time, ok bool) {
-	if p.free.Before(at) {
-		p.free = at
-	}
-	if p.free.Sub(at) > p.queue || p.random.Float64() < p.loss {
-		return time.Time{}, false
-	}
-	p.free = p.free.Add(time.Duration(float64(size*8) / p.rate * float64(time.Second)))
-	arrives = p.free.Add(p.delay + time.Duration(p.random.Float64()*float64(p.jitter)))
-	return arrives.Add(p.lag * time.Duration(at.Nanosecond()) / time.Second), true
-}
-
-// simulate sends 30 frames a second at what the estimator says, and returns the mean target and the longest queue of each second.
-func simulate(e *Estimator, p *path, seconds int, change func(second int)) (targets []float64, waits []time.Duration) {
-	if p.random == nil {
-		p.random = rand.New(rand.NewPCG(1, 2))
-	}
-	epoch := time.Unix(1_000_000, 0)
-	now := epoch
-	type packet struct {
-		ack Ack
-		at  time.Time
-	}
-	var flying []packet
-	for s := range seconds {
-		if change != nil {
-			change(s)
-		}
-		sum, wait := 0.0, time.Duration(0)
-		for range 30 {
-			rate := e.Target()
-			if p.limit > 0 {
-				rate = min(rate, p.limit)
-			}
-			frame := rate / 30 / 8
-			for sent := 0; sent < frame; sent += 1200 {
-				size := min(1200, frame-sent)
-				arrives, ok := p.carry(now, size)
-				flying = append(flying, packet{Ack{Sent: now, Size: size, Received: ok, Arrived: arrives.Sub(epoch)}, arrives})
-				wait = max(wait, p.free.Sub(now))
-			}
-			now = now.Add(time.Second / 30)
-			// Feedback comes with every third frame.
-			var acks []Ack
-			for len(flying) > 0 && flying[0].at.Add(p.delay).Before(now) {
-				acks = append(acks, flying[0].ack)
-				flying = flying[1:]
-			}
-			if len(acks) > 0 {
-				e.SetRTT(2 * p.delay)
-				e.Feedback(now, acks)
-			}
-			sum += float64(e.Target())
-		}
-		targets, waits = append(targets, sum/30), append(waits, wait)
-	}
-	return targets, waits
-}
-
 const (
-	testLeast = 150_000
-	testMost  = 5_000_000
+	ms  = time.Millisecond
+	sec = time.Second
 )
 
-func newPath(rate float64) *path {
-	return &path{rate: rate, delay: 20 * time.Millisecond, queue: 500 * time.Millisecond}
+// steps is a rate that changes: pairs of seconds and bit/s.
+func steps(pairs ...float64) func(time.Duration) float64 {
+	return func(t time.Duration) float64 {
+		r := pairs[1]
+		for i := 0; i < len(pairs); i += 2 {
+			if t.Seconds() >= pairs[i] {
+				r = pairs[i+1]
+			}
+		}
+		return r
+	}
+}
+
+// simulate runs one call that would like demand bit/s.
+func simulate(seed uint64, link simLink, demand float64, span time.Duration, change func(*simCall)) *simCall {
+	c := newCall(newSimulation(seed), &link, demand)
+	if change != nil {
+		change(c)
+	}
+	c.start(0)
+	c.run(span)
+	return c
 }
 
 func TestEstimateFindsTheLink(t *testing.T) {
-	for _, rate := range []float64{400e3, 1e6, 2.5e6} {
-		e := NewEstimator(startBitrate, testLeast, testMost)
-		targets, _ := simulate(e, newPath(rate), 40, nil)
-		mean := 0.0
-		for _, x := range targets[20:] {
-			mean += x / 20
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		rate := 200e3 * math.Pow(100, r.Float64()) // 0.2 to 20 Mbit/s
+		link := simLink{
+			rate: constant(rate), delay: ms + time.Duration(r.Int64N(int64(150*ms))),
+			queue: 100*ms + time.Duration(r.Int64N(int64(900*ms))),
 		}
-		if mean < 0.6*rate || mean > 1.05*rate {
-			t.Errorf("link of %.0f bit/s: estimate %.0f", rate, mean)
+		c := simulate(seed, link, 1.3*rate, 25*sec, nil)
+		if got := c.mean(8*sec, 25*sec); got < 0.8*rate || got > 1.05*rate {
+			t.Errorf("seed %d, %.0f bit/s, %v, queue of %v: estimate %.0f", seed, rate, link.delay, link.queue, got)
+		}
+		if got := c.throughput(8*sec, 25*sec); got < 0.75*rate {
+			t.Errorf("seed %d, %.0f bit/s, %v, queue of %v: used %.0f", seed, rate, link.delay, link.queue, got)
+		}
+		own := time.Duration(2 * maxPacket * 8 / rate * 1e9)
+		if got := c.wait(0.5, 8*sec, 25*sec); got > 30*ms+own {
+			t.Errorf("seed %d, %.0f bit/s, %v, queue of %v: half of the packets wait more than %v", seed, rate, link.delay, link.queue, got)
 		}
 	}
 }
 
-func TestEstimateRisesOnAWideLink(t *testing.T) {
-	e := NewEstimator(startBitrate, testLeast, testMost)
-	p := newPath(1e9)
-	p.limit = 2_500_000
-	targets, _ := simulate(e, p, 20, nil)
-	if last := targets[len(targets)-1]; last < 2_500_000 {
-		t.Errorf("on a gigabit the estimate is %.0f after 20 s of sending 2.5 Mbit/s", last)
+func TestEstimateStartsRight(t *testing.T) {
+	for _, rate := range []float64{350e3, 600e3, 2.5e6, 10e6} {
+		c := simulate(1, simLink{rate: constant(rate), delay: 40 * ms, queue: 200 * ms}, 2.5e6, 4*sec, nil)
+		want := min(rate, 2.5e6)
+		if got := c.mean(2*sec, 3*sec); got < 0.7*want {
+			t.Errorf("link of %.0f bit/s: %.0f after two seconds", rate, got)
+		}
+		if got := c.mean(1*sec, 2*sec); got > 1.1*rate {
+			t.Errorf("link of %.0f bit/s: %.0f after one second", rate, got)
+		}
 	}
 }
 
 func TestEstimateFollowsAStep(t *testing.T) {
-	e := NewEstimator(startBitrate, testLeast, testMost)
-	p := newPath(2.5e6)
-	targets, waits := simulate(e, p, 90, func(s int) {
-		switch s {
-		case 20:
-			p.rate = 500e3
-		case 45:
-			p.rate = 2.5e6
+	for seed := range uint64(10) {
+		c := simulate(seed, simLink{rate: steps(0, 2.5e6, 15, 0.5e6, 35, 2.5e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, 45*sec, nil)
+		if got := c.targets[int(15400*ms/(50*ms))]; got > 0.55e6 {
+			t.Errorf("seed %d: 0.4 s after the fall to 500 kbit/s the estimate is %.0f", seed, got)
 		}
-	})
-	if targets[30] > 600e3 {
-		t.Errorf("ten seconds after the fall to 500 kbit/s: %.0f", targets[30])
-	}
-	if waits[44] > 250*time.Millisecond {
-		t.Errorf("packets still wait %v, 25 s after the fall", waits[44])
-	}
-	if targets[89] < 1.2e6 {
-		t.Errorf("45 s after the rise to 2.5 Mbit/s: %.0f", targets[89])
-	}
-}
-
-func TestSomeLossIsNotYieldedTo(t *testing.T) {
-	e := NewEstimator(startBitrate, testLeast, testMost)
-	p := newPath(4e6)
-	p.loss = 0.05
-	targets, _ := simulate(e, p, 40, nil)
-	if last := targets[39]; last < 1.5e6 {
-		t.Errorf("with 5 %% loss on 4 Mbit/s the estimate is %.0f", last)
+		if got := c.wait(0.9, 16*sec, 35*sec); got > 120*ms {
+			t.Errorf("seed %d: a tenth of the packets wait longer than %v from a second after the fall", seed, got)
+		}
+		if got := c.throughput(17*sec, 35*sec); got < 0.38e6 {
+			t.Errorf("seed %d: of 500 kbit/s %.0f are used", seed, got)
+		}
+		if got := c.mean(41*sec, 42*sec); got < 1.8e6 {
+			t.Errorf("seed %d: 6 s after the rise to 2.5 Mbit/s the estimate is %.0f", seed, got)
+		}
 	}
 }
 
-func TestEstimateStaysWithinItsBounds(t *testing.T) {
-	for seed := range uint64(20) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		e := NewEstimator(startBitrate, testLeast, testMost)
-		p := &path{rate: 1e5 + r.Float64()*1e7, delay: time.Duration(r.Int64N(int64(300 * time.Millisecond))), queue: time.Second, loss: r.Float64() / 2, jitter: 20 * time.Millisecond}
-		targets, _ := simulate(e, p, 20, func(int) { p.rate = 1e5 + r.Float64()*1e7 })
-		for s, x := range targets {
-			if x < testLeast || x > testMost {
-				t.Fatalf("seed %d, second %d: estimate %.0f", seed, s, x)
+func TestLossOfTheLinkIsNotYieldedTo(t *testing.T) {
+	for seed := range uint64(10) {
+		for _, loss := range []float64{0.02, 0.05, 0.10} {
+			c := simulate(seed, simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms, loss: loss}, 2.5e6, 30*sec, func(c *simCall) { c.back.loss = loss })
+			if got := c.mean(5*sec, 30*sec); got < 2.5e6 {
+				t.Errorf("seed %d: with %.0f %% loss on 4 Mbit/s the estimate is %.0f", seed, 100*loss, got)
+			}
+			if got := c.e.Loss(); math.Abs(got-loss) > 0.06 {
+				t.Errorf("seed %d: %.2f lost are called %.2f", seed, loss, got)
 			}
 		}
 	}
 }
 
-func TestReportsAloneDecideByLoss(t *testing.T) {
-	e := NewEstimator(startBitrate, testLeast, testMost)
-	now := time.Unix(1000, 0)
-	for range 30 {
-		now = now.Add(time.Second)
-		e.Report(now, 0)
+func TestLossOfASlowLinkIsYieldedTo(t *testing.T) {
+	for seed := range uint64(5) {
+		c := simulate(seed, simLink{rate: constant(1e6), delay: 30 * ms, police: true}, 2.5e6, 30*sec, nil)
+		if lost := float64(c.lost) / float64(c.sent); lost > 0.13 {
+			t.Errorf("seed %d: a policer drops %.2f of the packets", seed, lost)
+		}
+		if got := c.throughput(5*sec, 30*sec); got < 0.75e6 {
+			t.Errorf("seed %d: of 1 Mbit/s %.0f get through a policer", seed, got)
+		}
 	}
-	high := e.Target()
-	if high < 2*startBitrate {
-		t.Errorf("after 30 s without loss: %d", high)
+}
+
+func TestJitterIsNotAQueue(t *testing.T) {
+	for name, link := range map[string]simLink{
+		"bursts of loss": {rate: constant(2.5e6), delay: 30 * ms, queue: 200 * ms, jitter: 15 * ms, loss: 0.03, burst: 5},
+		"overtaking":     {rate: constant(2.5e6), delay: 30 * ms, queue: 200 * ms, jitter: 30 * ms, reorder: true},
+		"lumps":          {rate: constant(2.5e6), delay: 10 * ms, queue: 200 * ms, lump: 20 * ms},
+	} {
+		for seed := range uint64(5) {
+			c := simulate(seed, link, 2.5e6, 30*sec, nil)
+			if got := c.mean(5*sec, 30*sec); got < 1.8e6 {
+				t.Errorf("%s, seed %d: of 2.5 Mbit/s the estimate is %.0f", name, seed, got)
+			}
+			if got := c.wait(0.5, 5*sec, 30*sec); got > 50*ms {
+				t.Errorf("%s, seed %d: half of the packets wait more than %v", name, seed, got)
+			}
+		}
 	}
-	for range 5 {
-		now = now.Add(time.Second)
-		e.Report(now, 0.3)
+}
+
+func TestAnOutageIsSurvived(t *testing.T) {
+	for seed := range uint64(5) {
+		link := simLink{rate: steps(0, 4e6, 12, 0, 15, 4e6, 25, 0, 31, 4e6), delay: 20 * ms, queue: 200 * ms}
+		c := simulate(seed, link, 2.5e6, 40*sec, func(c *simCall) { c.sound = seed%2 == 0 })
+		for _, back := range []time.Duration{15 * sec, 31 * sec} {
+			first := time.Duration(math.MaxInt64)
+			for _, at := range c.waitAt {
+				if at >= back {
+					first = at
+					break
+				}
+			}
+			if first > back+220*ms {
+				t.Errorf("seed %d: the first packet comes %v after the return of the link", seed, first-back)
+			}
+			if got := c.mean(back+2*sec, back+3*sec); got < 2e6 {
+				t.Errorf("seed %d: two seconds after the return of the link the estimate is %.0f", seed, got)
+			}
+		}
 	}
-	if e.Target() > high/2 {
-		t.Errorf("after 5 s at 30 %% loss: %d of %d", e.Target(), high)
+}
+
+func TestJumpsOfTheClocks(t *testing.T) {
+	link := simLink{rate: constant(2e6), delay: 20 * ms, queue: 200 * ms}
+	for name, jump := range map[string]func(c *simCall){
+		"viewer's forth":           func(c *simCall) { c.viewer += time.Minute },
+		"viewer's back":            func(c *simCall) { c.viewer -= 40 * sec },
+		"viewer's forth a bit":     func(c *simCall) { c.viewer += 60 * ms },
+		"viewer's back a bit":      func(c *simCall) { c.viewer -= 60 * ms },
+		"camera's forth":           func(c *simCall) { c.clock += time.Hour },
+		"camera's back":            func(c *simCall) { c.clock -= time.Hour },
+		"camera's forth a bit":     func(c *simCall) { c.clock += 700 * ms },
+		"camera's back a bit":      func(c *simCall) { c.clock -= 700 * ms },
+		"over the reference's end": func(c *simCall) { c.viewer += (1<<24)*twccReference - 2*time.Minute },
+	} {
+		c := simulate(1, link, 2.5e6, 30*sec, func(c *simCall) { c.at(10*sec, func() { jump(c) }) })
+		if got := c.mean(13*sec, 30*sec); got < 1.5e6 || got > 2.1e6 {
+			t.Errorf("%s: of 2 Mbit/s the estimate is %.0f from three seconds after it", name, got)
+		}
+	}
+}
+
+func TestOthersOnTheLinkAreLivedWith(t *testing.T) {
+	for _, queue := range []time.Duration{200 * ms, sec} {
+		c := simulate(1, simLink{rate: constant(3e6), delay: 20 * ms, queue: queue}, 2.5e6, 50*sec, func(c *simCall) { addTraffic(c.simulation, c.up, 10*sec, 40*sec) })
+		if got := c.throughput(15*sec, 40*sec); got < 0.6e6 || got > 2.4e6 {
+			t.Errorf("queue of %v: beside TCP %.0f of 3 Mbit/s", queue, got)
+		}
+		if got := c.mean(45*sec, 50*sec); got < 2.2e6 {
+			t.Errorf("queue of %v: after TCP has ended %.0f of 3 Mbit/s", queue, got)
+		}
+		if got := c.wait(0.5, 43*sec, 50*sec); got > 30*ms {
+			t.Errorf("queue of %v: after TCP has ended packets wait %v", queue, got)
+		}
+	}
+	for seed := range uint64(4) {
+		link := simLink{rate: constant(2e6), delay: 20 * ms, queue: 300 * ms}
+		s := newSimulation(seed)
+		a, b := newCall(s, &link, 2.5e6), newCall(s, &link, 2.5e6)
+		a.start(0)
+		b.start(10 * sec)
+		s.run(60 * sec)
+		x, y := a.throughput(25*sec, 60*sec), b.throughput(25*sec, 60*sec)
+		if x+y < 1.5e6 || min(x, y) < 0.5e6 {
+			t.Errorf("seed %d: two calls get %.0f and %.0f of 2 Mbit/s", seed, x, y)
+		}
+		if got := a.wait(0.5, 25*sec, 60*sec); got > 40*ms {
+			t.Errorf("seed %d: packets of two calls wait %v", seed, got)
+		}
+	}
+}
+
+// An encoder that sends little neither inflates the estimate nor lets it decay.
+func TestLittleIsSentAndTheEstimateKeepsItsMeaning(t *testing.T) {
+	link := simLink{rate: constant(1e8), delay: 5 * ms, queue: 200 * ms}
+	c := simulate(1, link, 300e3, 60*sec, nil)
+	if got := c.e.Target(); got < testStart || got > testStart*3/2 {
+		t.Errorf("after a minute of 300 kbit/s, all that is wanted, the estimate is %d", got)
+	}
+	if c.probed > 0 {
+		t.Errorf("%d bytes of probes though nothing more is wanted", c.probed)
+	}
+	c = simulate(1, link, 2.5e6, 30*sec, func(c *simCall) {
+		c.demand = func(t time.Duration) float64 {
+			if t > 10*sec {
+				return 300e3
+			}
+			return 2.5e6
+		}
+	})
+	if got := c.e.Target(); got < 2.5e6 {
+		t.Errorf("20 s after the encoder went down to 300 kbit/s the estimate is %d", got)
 	}
 }
 
 // While the camera opens only a trickle of sound flows, and a busy viewer's
 // jitter looks like a queue. That must not starve the picture that follows.
 func TestATrickleDoesNotStarveWhatFollows(t *testing.T) {
-	for seed := range uint64(10) {
-		e := NewEstimator(startBitrate, testLeast, testMost)
-		p := newPath(1e8)
-		p.random = rand.New(rand.NewPCG(seed, 1))
-		p.lag, p.limit = 300*time.Millisecond, 60_000
-		targets, _ := simulate(e, p, 20, func(s int) {
-			if s == 3 {
-				p.lag, p.limit = 0, 0
-			}
+	for seed := range uint64(5) {
+		link := simLink{rate: constant(1e8), delay: 10 * ms, queue: sec}
+		c := simulate(seed, link, 2.5e6, 20*sec, func(c *simCall) {
+			c.quiet = 3 * sec
+			c.e = NewEstimator(testStart, 150_000, 5_000_000)
+			c.every(0, 5*ms, func() {
+				c.up.delay = 10 * ms
+				if c.now < c.quiet {
+					c.up.delay += 300 * ms * (c.now % sec) / sec
+				}
+			})
 		})
-		if targets[2] < startBitrate/3 {
-			t.Errorf("seed %d: after 3 s of 60 kbit/s with jitter the estimate is %.0f", seed, targets[2])
+		if got := c.mean(2*sec, 3*sec); got < testStart/3 {
+			t.Errorf("seed %d: after 3 s of 50 kbit/s with jitter the estimate is %.0f", seed, got)
 		}
-		if targets[19] < 1.5e6 {
-			t.Errorf("seed %d: 17 s later it is %.0f", seed, targets[19])
+		if got := c.mean(10*sec, 20*sec); got < 2.5e6 {
+			t.Errorf("seed %d: later it is %.0f", seed, got)
 		}
+	}
+}
+
+func TestReportsAloneDecideByLoss(t *testing.T) {
+	e := NewEstimator(testStart, 150_000, 5_000_000)
+	now := time.Unix(1000, 0)
+	for range 30 {
+		now = now.Add(sec)
+		e.Report(now, 0)
+	}
+	high := e.Target()
+	if high < 2*testStart {
+		t.Errorf("after 30 s without loss: %d", high)
+	}
+	for range 5 {
+		now = now.Add(sec)
+		e.Report(now, 0.3)
+	}
+	if e.Target() > high/2 {
+		t.Errorf("after 5 s at 30 %% loss: %d of %d", e.Target(), high)
+	}
+	e.SetDemand(e.Target() / 2)
+	low := e.Target()
+	now = now.Add(sec)
+	e.Report(now, 0)
+	if e.Target() != low {
+		t.Errorf("grows from %d to %d though half would do", low, e.Target())
+	}
+}
+
+func TestSilenceDoesNotShutTheWindow(t *testing.T) {
+	c := simulate(1, simLink{rate: steps(0, 2e6, 5, 0), delay: 50 * ms, queue: 200 * ms}, 2e6, 5*sec, nil)
+	if c.e.Congested() {
+		t.Fatal("congested before the outage")
+	}
+	before := c.sent
+	c.run(6 * sec)
+	if !c.e.Congested() {
+		t.Error("a silent link is not called congested")
+	}
+	for s := 6 * sec; s < 20*sec; s += 500 * ms {
+		before = c.sent
+		c.run(s + 500*ms)
+		if n := c.sent - before; n < 5 || n > 100 {
+			t.Fatalf("%d packets are sent in half a second of silence at %v", n, s)
+		}
+	}
+}
+
+// Whatever the link does, the estimate is a number within its bounds, and so
+// are its companions.
+func TestEstimateStaysWithinItsBounds(t *testing.T) {
+	for seed := range uint64(30) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		rate := 1e5 + r.Float64()*1e7
+		link := simLink{rate: func(time.Duration) float64 { return rate }, delay: time.Duration(r.Int64N(int64(300 * ms))), queue: sec, loss: r.Float64() / 2, jitter: 20 * ms, reorder: seed%2 == 0}
+		simulate(seed, link, 3e6, 15*sec, func(c *simCall) {
+			c.e = NewEstimator(testStart, 150_000, 5_000_000)
+			c.back.loss = r.Float64() / 2
+			c.every(sec, sec, func() { rate = 1e5 + r.Float64()*1e7 })
+			c.every(0, 10*ms, func() { checkEstimator(t, c.e, 150_000, 5_000_000) })
+		})
+	}
+}
+
+func checkEstimator(t *testing.T, e *Estimator, least, most int) {
+	t.Helper()
+	if x := e.Target(); x < least || x > most || math.IsNaN(e.target) {
+		t.Fatalf("estimate %d", x)
+	}
+	if x := e.Loss(); !(x >= 0 && x <= 1) {
+		t.Fatalf("loss %f", x)
+	}
+	if e.InFlight() < 0 || e.Window() < 2*maxPacket || e.Window() > most {
+		t.Fatalf("%d bytes in flight, window %d", e.InFlight(), e.Window())
+	}
+}
+
+// FuzzEstimator drives the estimator with nonsense: two bytes a call.
+func FuzzEstimator(f *testing.F) {
+	f.Add([]byte{0, 9, 1, 200, 2, 3, 3, 255, 4, 5, 5, 1, 6, 100, 7, 0})
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 4 {
+		b := make([]byte, 600)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e := NewEstimator(testStart, 100_000, 8_000_000)
+		now := time.Unix(1_000_000, 0)
+		arrived := time.Duration(0)
+		var acks []Ack
+		for i := 0; i+1 < len(b); i += 2 {
+			x := int(b[i+1])
+			switch b[i] % 10 {
+			case 0, 1:
+				now = now.Add(time.Duration(x) * ms)
+			case 2, 3:
+				e.Sent(now, 5*x)
+				acks = append(acks, Ack{Sent: now, Arrived: arrived, Size: 5 * x, Received: x%5 > 0, Probe: x % 3, Late: x%17 == 0, Skipped: x % 7 / 6})
+				arrived += time.Duration(x) * ms / 4
+			case 4, 5:
+				n := min(x%16, len(acks))
+				e.Feedback(now, acks[:n])
+				acks = acks[n:]
+			case 6:
+				e.Tick(now)
+				if p, ok := e.Probe(now); ok && (p.Packets < 1 || p.Size < 1 || p.Size > maxPacket || p.Rate < 1) {
+					t.Fatalf("%+v", p)
+				}
+			case 7:
+				e.SetDemand(x * 30_000)
+				e.SetRTT(time.Duration(x) * ms)
+				e.Report(now, float64(x)/255)
+			case 8:
+				now = now.Add(time.Duration(x-128) * sec)
+			case 9:
+				arrived += time.Duration(x-128) * sec
+			}
+			checkEstimator(t, e, 100_000, 8_000_000)
+		}
+	})
+}
+
+func TestEstimatorAllocatesNothing(t *testing.T) {
+	e := NewEstimator(testStart, 150_000, 5_000_000)
+	e.SetDemand(2_500_000)
+	tr := newTransport()
+	acks := make([]Ack, 0, 64)
+	now := time.Unix(1_000_000, 0)
+	arrived := time.Duration(0)
+	if n := testing.AllocsPerRun(500, func() {
+		acks = acks[:0]
+		for range 10 {
+			now = now.Add(5 * ms)
+			arrived += 5 * ms
+			e.Sent(now, 1000)
+			tr.sent(now, 1000, 0)
+			acks = append(acks, Ack{Sent: now, Arrived: arrived, Size: 1000, Received: true})
+		}
+		e.Feedback(now, acks)
+		e.Tick(now)
+		e.Probe(now)
+	}); n > 0 {
+		t.Errorf("%.1f allocations a feedback", n)
 	}
 }

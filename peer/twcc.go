@@ -13,11 +13,12 @@ import (
 const sentRing = 4096
 
 type sentRecord struct {
-	at    time.Time
-	size  int
-	seq   uint16
-	probe int
-	valid bool
+	at     time.Time
+	size   int
+	seq    uint16
+	probe  int
+	valid  bool
+	missed bool // was reported missing
 }
 
 // Ack is what feedback says of one packet that was sent.
@@ -32,14 +33,20 @@ type Ack struct {
 	Received bool
 	// Probe is the id of the probe that it belonged to; 0: none.
 	Probe int
+	// Late says that it was reported missing before.
+	Late bool
+	// Skipped is how many packets just before it no feedback spoke of.
+	Skipped int
 }
 
 // transport numbers packets across all streams of a session and matches
 // feedback to them.
 type transport struct {
-	next uint16
-	ring []sentRecord
-	acks []Ack // reused
+	next     uint16
+	ring     []sentRecord
+	acks     []Ack  // reused
+	heard    bool   // any feedback
+	expected uint16 // after the newest packet spoken of
 
 	lastReference uint32
 	base          time.Duration // of the unwrapped reference time
@@ -117,9 +124,20 @@ func (t *transport) feedback(b []byte) ([]Ack, error) {
 				deltas, received = deltas[2:], true
 			}
 			if r := &t.ring[seq%sentRing]; r.valid && r.seq == seq {
-				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received, Probe: r.probe})
+				if r.missed && !received {
+					seq++
+					continue // said before
+				}
+				skipped := 0
+				if d := int16(seq - t.expected); !t.heard || d >= 0 { //nolint:gosec // the sign tells older from newer
+					if t.heard {
+						skipped = int(d)
+					}
+					t.expected, t.heard = seq+1, true
+				}
+				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received, Probe: r.probe, Late: r.missed, Skipped: skipped})
 				// A missing packet may still be reported as received later.
-				r.valid = !received
+				r.valid, r.missed = !received, true
 			}
 			seq++
 		}
