@@ -31,9 +31,8 @@ type shownFrame struct {
 // shownSample is what the browser has counted until a moment.
 type shownSample struct {
 	At          float64 `json:"at"`
-	Bytes       float64 `json:"bytes"`  // of video, without headers
-	Frozen      float64 `json:"frozen"` // seconds: totalFreezesDuration
-	Freezes     int     `json:"freezes"`
+	Bytes       float64 `json:"bytes"`       // of video, without headers
+	Frozen      float64 `json:"frozen"`      // seconds: totalFreezesDuration
 	Connections int     `json:"connections"` // made, closed ones too
 }
 

@@ -14,6 +14,7 @@
     /** Whether the picture flowed in the last milliseconds: the browser counts next to nothing of them as frozen. */
     flows(duration) {
       const last = record.samples.at(-1);
+      if (!last) return false;
       const first = record.samples.findLast(({ at }) => at <= last.at - duration);
       const shown = record.frames.filter(({ at }) => at > last.at - duration);
       // A freeze is counted when it is over; one that is not shows no frames.
@@ -23,28 +24,35 @@
   };
 
   async function sample() {
-    const sum = { at: now(), bytes: 0, frozen: 0, freezes: 0, connections: probe.peers.length };
+    const sum = { at: now(), bytes: 0, frozen: 0, connections: probe.peers.length };
     for (const peer of probe.peers) {
       for (const report of (await peer.getStats()).values()) {
         if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
         sum.bytes += report.bytesReceived;
         sum.frozen += report.totalFreezesDuration ?? 0;
-        sum.freezes += report.freezeCount ?? 0;
       }
     }
     record.samples.push(sum);
   }
 
+  // Chromium shows a track that has no picture yet as one of 2x2 pixels.
+  const placeholder = ({ videoWidth }) => videoWidth <= 2;
+
+  function picture() {
+    if (record.pictureAt) return;
+    record.pictureAt = performance.now();
+    void sample();
+    setInterval(sample, 500);
+  }
+
   addEventListener('loadeddata', ({ target }) => {
-    if (!record.pictureAt) {
-      record.pictureAt = performance.now();
-      void sample();
-      setInterval(sample, 500);
-    }
+    if (!placeholder(target)) picture();
     if (seen.has(target)) return;
     seen.add(target);
     target.requestVideoFrameCallback(function shown() {
       target.requestVideoFrameCallback(shown);
+      if (placeholder(target)) return;
+      picture();
       const at = now();
       const time = barcode(target);
       record.frames.push({ at, age: time === undefined ? null : at - time, width: target.videoWidth });
