@@ -31,6 +31,7 @@ func TestVideoContract(t *testing.T) {
 		"mjpeg":     "file:" + writeFile(t, "clip.mjpeg", mjpegClip(t, 3)),
 		"ivf":       "file:testdata/clip.ivf",
 		"exec":      "exec:" + forever("cat "+writeFile(t, "head.y4m", clip)),
+		"exec jpeg": "exec:" + forever("cat "+writeFile(t, "head.mjpeg", mjpegClip(t, 3))),
 		"stdin":     "-",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,6 +205,7 @@ func TestRefused(t *testing.T) {
 		"cut JPEG":      {file("\xff\xd8\xff\xe0\x00\x10"), "byte 0"},
 		"command fails": {"exec:echo no https://me:secret@host >&2; exit 3", "exec:echo: the command ended (exit status 3); it said: no https://***@host"},
 		"not Y4M":       {"exec:echo hello", "begins with"},
+		"broken jpegs":  {`exec:printf '\377\330\377\331\377\330\377\331'`, "exec:printf: reading Motion JPEG"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			src, err := ParseVideo(c.spec, Options{})

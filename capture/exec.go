@@ -198,6 +198,7 @@ func runCommand[T piece](ctx context.Context, c command, open func(io.Reader) (s
 			opened <- opening{err: err}
 			return
 		}
+		defer closeStream(s)
 		opened <- opening{format: s.format()}
 		err = pump(s, func() *live[T] { return l }, stop)
 		if err == ErrClosed { // it may write while it ends

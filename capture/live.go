@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -133,6 +135,13 @@ func (r *liveAudio) Read() (*Samples, error) {
 	return &run.Samples, nil
 }
 
+// closeStream frees what a stream holds besides memory.
+func closeStream[T piece](s stream[T]) {
+	if c, ok := s.(interface{ close() }); ok {
+		c.close()
+	}
+}
+
 // pump moves pieces from a stream to whom reader names at that time, or past
 // nobody, until the stream ends, or done is closed and the stream allows it.
 func pump[T piece](s stream[T], reader func() *live[T], done <-chan struct{}) error {
@@ -167,7 +176,21 @@ type videoStream struct {
 	pool framePool
 }
 
-func openVideoStream(r io.Reader) (stream[*Frame], error) {
+// openVideo returns what tells Y4M from Motion JPEG by the first bytes.
+func openVideo(log *slog.Logger) func(io.Reader) (stream[*Frame], error) {
+	return func(r io.Reader) (stream[*Frame], error) { return openVideoStream(r, log) }
+}
+
+func openVideoStream(r io.Reader, log *slog.Logger) (stream[*Frame], error) {
+	head := make([]byte, 2)
+	n, err := io.ReadFull(r, head)
+	if n == 0 && err != nil {
+		return nil, err
+	}
+	r = io.MultiReader(bytes.NewReader(head[:n]), r)
+	if bytes.Equal(head, jpegStart) {
+		return openJPEGStream(r, log)
+	}
 	y, err := newY4MReader(r)
 	if err != nil {
 		return nil, err
@@ -184,11 +207,16 @@ func (s *videoStream) take(at time.Time) (*Frame, error) {
 	return f, nil
 }
 
-// execVideo is a command that writes Y4M, started by Open and ended by Close.
+// execVideo is a command that writes Y4M or Motion JPEG, started by Open and ended by Close.
 type execVideo struct{ command }
 
 func (s *execVideo) Open(ctx context.Context, _ Format) (VideoReader, error) {
-	l, format, err := runCommand(ctx, s.command, openVideoStream, videoRoom)
+	return s.run(ctx, openVideo(s.log))
+}
+
+// run starts the command and reads from it what open understands.
+func (c command) run(ctx context.Context, open func(io.Reader) (stream[*Frame], error)) (VideoReader, error) {
+	l, format, err := runCommand(ctx, c, open, videoRoom)
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +234,7 @@ func (s *execAudio) Open(ctx context.Context) (AudioReader, error) {
 	return &liveAudio{live: l}, nil
 }
 
-// stdinVideo is Y4M on stdin, stdinAudio WAV or s16le.
+// stdinVideo is Y4M or Motion JPEG on stdin, stdinAudio WAV or s16le.
 type (
 	stdinVideo struct{ *drain[*Frame] }
 	stdinAudio struct{ *drain[*run] }

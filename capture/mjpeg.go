@@ -21,7 +21,10 @@ type jpegSplitter struct {
 	taken int    // of win, with the next call
 }
 
-var errSplit = errors.New("broken JPEG")
+var (
+	errSplit  = errors.New("broken JPEG")
+	jpegStart = []byte{0xff, 0xd8}
+)
 
 // next returns the next picture and its offset. The picture is valid until the
 // next call. After errSplit the next call goes on behind what is broken.
@@ -29,7 +32,7 @@ func (s *jpegSplitter) next() ([]byte, int64, error) {
 	s.pass(s.taken)
 	s.taken = 0
 	for {
-		i := bytes.Index(s.win, []byte{0xff, 0xd8})
+		i := bytes.Index(s.win, jpegStart)
 		if i >= 0 {
 			s.pass(i)
 			break

@@ -51,8 +51,9 @@ func (f Format) or(d Format) Format {
 //	test          a moving picture with the time in it
 //	none          no picture: a nil source
 //	file:PATH     a Y4M, MJPEG or IVF (VP8) file, looped
-//	exec:COMMAND  a shell command that writes Y4M to its stdout
-//	-             Y4M on stdin
+//	rpi           a Raspberry Pi's camera module, by rpicam-vid
+//	exec:COMMAND  a shell command that writes Y4M or Motion JPEG to its stdout
+//	-             Y4M or Motion JPEG on stdin
 //
 // Nothing is opened yet, except that "-" begins to read: a stream that nobody
 // watches is thrown away, so that it is never stale. The source then is an
@@ -66,12 +67,14 @@ func ParseVideo(spec string, o Options) (VideoSource, error) {
 		return &testVideo{want: o.Want}, nil
 	case spec == "auto":
 		return newAutoVideo(o)
+	case spec == "rpi":
+		return newRPi(o)
 	case spec == "-":
-		in, err := openStdin(o, "--camera", "Y4M")
+		in, err := openStdin(o, "--camera", "Y4M or Motion JPEG")
 		if err != nil {
 			return nil, err
 		}
-		return stdinVideo{newDrain(in, o.log(), openVideoStream)}, nil
+		return stdinVideo{newDrain(in, o.log(), openVideo(o.log()))}, nil
 	case hasColon && kind == "exec":
 		if strings.TrimSpace(rest) == "" {
 			return nil, errors.New("--camera exec: needs a command that writes Y4M, such as 'exec:ffmpeg -i ... -f yuv4mpegpipe -'")

@@ -63,6 +63,7 @@ func newDrain[T piece](in io.Reader, log *slog.Logger, open func(io.Reader) (str
 			err = fmt.Errorf("ended before anything came: %w", io.EOF)
 		}
 		if err == nil {
+			defer closeStream(s)
 			d.mu.Lock()
 			d.format = s.format()
 			d.mu.Unlock()
