@@ -37,8 +37,12 @@ const (
 	sinkRate  = 0.85 // of a rung's need, and the viewer goes down
 	climbRate = 1.2  // of a rung's need, for climbTime, and the viewer goes up
 	climbTime = 500 * time.Millisecond
-	// restTime is the least time from one move to the next one up.
-	restTime = 2 * time.Second
+	// restTime is the least time from one move to the next one up. Who falls
+	// within relapseTime of a climb rests twice as long as before, up to longestRest:
+	// each attempt costs all viewers of the rung a key frame.
+	restTime    = 2 * time.Second
+	relapseTime = 10 * time.Second
+	longestRest = 32 * time.Second
 	// thinTime is how long a viewer stays on a rung of which it cannot carry all.
 	thinTime = 600 * time.Millisecond
 
@@ -80,7 +84,8 @@ type seat struct {
 	seated bool // got says what it has
 
 	thinSince, richSince time.Time // zero: it is not
-	moved                time.Time
+	moved, climbed       time.Time
+	rest                 time.Duration
 }
 
 // ladderPlan is what the encoder is to do.
@@ -138,8 +143,7 @@ func allocate(now time.Time, seats []*seat, rungs []encode.Size, most int) ladde
 		}
 		for _, s := range seats {
 			if s.on(rung) && s.thin(now, rate, rung == len(rungs)-1) {
-				s.got.rung++ // the next turn of the loop counts it in
-				s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+				s.change(now, rung+1) // the next turn of the loop counts it in
 			}
 		}
 		// Those that went down no longer count.
@@ -202,8 +206,8 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 		return rung
 	}
 	if !s.seated || s.got.paused {
-		s.seated, s.got = true, selection{rung: fits(1), layer: allLayers}
-		s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+		s.seated, s.got.paused, s.got.rung = true, false, last
+		s.change(now, fits(1))
 		return
 	}
 	rung := min(max(s.got.rung, top), last)
@@ -223,14 +227,27 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 			rung = up // it asked for less until now: the link was not the reason
 		case s.richSince.IsZero():
 			s.richSince = now
-		case now.Sub(s.richSince) >= climbTime && now.Sub(s.moved) >= restTime:
-			rung = up
+		case now.Sub(s.richSince) >= climbTime && now.Sub(s.moved) >= s.rest:
+			rung, s.climbed = up, now
 		}
 	}
 	if rung != s.got.rung {
-		s.got.rung, s.got.layer = rung, allLayers
-		s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
+		s.change(now, rung)
 	}
+}
+
+// change moves the viewer to another rung, of which it gets all layers at first.
+func (s *seat) change(now time.Time, rung int) {
+	switch {
+	case rung <= s.got.rung:
+	case !s.climbed.IsZero() && now.Sub(s.climbed) < relapseTime:
+		s.rest = min(2*s.rest, longestRest)
+	default:
+		s.rest = restTime
+	}
+	s.rest = max(s.rest, restTime)
+	s.got.rung, s.got.layer = rung, allLayers
+	s.moved, s.thinSince, s.richSince = now, time.Time{}, time.Time{}
 }
 
 // thin chooses the layers that the link carries of a rung of rate bit/s, and
