@@ -1,15 +1,22 @@
 package encode
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
 	"gopkg.in/hraban/opus.v2"
 
 	"github.com/peercam/peercam/capture"
 )
 
-// packetSamples is a packet's length at 48 kHz: 20 ms.
-const packetSamples = 960
+const (
+	// packetSamples is a packet's length at 48 kHz: 20 ms.
+	packetSamples = 960
+	// opusDelay is how much later than its packet says a decoder gives a
+	// sound: libopus' look-ahead of 312 samples, in each mode used here.
+	opusDelay = 312 * time.Second / opusRate
+)
 
 // voiceEncoder turns runs of samples into Opus packets (RFC 6716) of 20 ms. It
 // is for one goroutine at a time.
@@ -25,7 +32,6 @@ type voiceEncoder struct {
 	encoder   *opus.Encoder
 	encoded   int // channels of encoder
 	loss      int // percent, as encoder knows it
-	rate      int // of resampler
 	resampler *resampler
 	clock     soundClock
 	mixed     []int16 // scratch: a run in encoder's channels
@@ -45,30 +51,48 @@ func complexity(slow bool) int {
 // encode takes a run and hands the packets that it completes to sink. loss is
 // the receivers' worst, in percent. gap: sound was missing before the run.
 func (e *voiceEncoder) encode(s *capture.Samples, loss int, sink func(*AudioFrame)) (gap bool, err error) {
+	if gap, err = e.put(s, loss); err != nil {
+		return gap, err
+	}
+	return gap, e.flush(sink)
+}
+
+// put takes a run to what is pending, in step with the clock.
+func (e *voiceEncoder) put(s *capture.Samples, loss int) (gap bool, err error) {
 	if s.Channels != 1 && s.Channels != 2 || len(s.PCM)%s.Channels != 0 {
 		return false, fmt.Errorf("sound of %d channels in a run of %d samples cannot be used: 1 or 2 channels can", s.Channels, len(s.PCM))
 	}
-	if err := e.adjust(s, loss); err != nil {
+	if gap, err = e.adjust(s, loss); err != nil {
 		return false, err
 	}
-	if gap = e.clock.push(s.Time, len(s.PCM)/s.Channels, s.Rate); gap {
-		e.pending = e.pending[:0]
-		if e.resampler, err = newResampler(s.Rate, e.encoded); err != nil {
+	if gap {
+		e.clock.restart(s.Time)
+	}
+	more, missing := e.clock.push(s.Time, span(int64(len(s.PCM)/s.Channels), s.Rate), float64(len(e.pending)/e.encoded)+e.resampler.ahead())
+	if missing {
+		gap = true
+		if err := e.begin(s.Rate); err != nil {
 			return gap, err
 		}
 	}
+	e.resampler.adjust(more)
 	e.mixed = mix(e.mixed[:0], s.PCM, s.Channels, e.encoded)
 	e.pending = e.resampler.process(e.pending, e.mixed)
+	return gap, nil
+}
+
+// flush encodes whole packets.
+func (e *voiceEncoder) flush(sink func(*AudioFrame)) error {
 	n := packetSamples * e.encoded
 	done := 0
 	for ; len(e.pending)-done >= n; done += n {
 		size, err := e.encoder.Encode(e.pending[done:done+n], e.packet[:])
 		if err != nil {
-			return gap, fmt.Errorf("encode 20 ms of sound: %w", err)
+			return fmt.Errorf("encode 20 ms of sound: %w", err)
 		}
 		f := &AudioFrame{
 			Data:      append([]byte(nil), e.packet[:size]...),
-			Time:      e.clock.next(),
+			Time:      e.clock.next().Add(-opusDelay),
 			Timestamp: e.clock.timestamp(),
 			Samples:   packetSamples,
 		}
@@ -76,36 +100,40 @@ func (e *voiceEncoder) encode(s *capture.Samples, loss int, sink func(*AudioFram
 		sink(f)
 	}
 	e.pending = e.pending[:copy(e.pending, e.pending[done:])]
-	return gap, nil
+	return nil
 }
 
-// adjust follows what the run and the receivers ask for.
-func (e *voiceEncoder) adjust(s *capture.Samples, loss int) error {
-	channels := e.channels
-	if channels == 0 {
-		channels = s.Channels
-	}
-	if e.encoder == nil || channels != e.encoded {
+// adjust follows what the run and the receivers ask for. anew: what is not
+// handed out yet is void.
+func (e *voiceEncoder) adjust(s *capture.Samples, loss int) (anew bool, err error) {
+	channels := cmp.Or(e.channels, s.Channels)
+	first := e.encoder == nil
+	if first || channels != e.encoded {
 		if err := e.open(channels); err != nil {
-			return err
+			return false, err
 		}
-		e.rate = 0
+		e.resampler = nil
 	}
-	if s.Rate != e.rate {
-		r, err := newResampler(s.Rate, channels)
-		if err != nil {
-			return err
+	if e.resampler == nil || e.resampler.rate != s.Rate {
+		anew = !first
+		if err := e.begin(s.Rate); err != nil {
+			return false, err
 		}
-		e.resampler, e.rate = r, s.Rate
-		e.pending = e.pending[:0]
 	}
 	if loss != e.loss {
 		if err := e.encoder.SetPacketLossPerc(loss); err != nil {
-			return fmt.Errorf("tell Opus of %d %% loss: %w", loss, err)
+			return false, fmt.Errorf("tell Opus of %d %% loss: %w", loss, err)
 		}
 		e.loss = loss
 	}
-	return nil
+	return anew, nil
+}
+
+// begin forgets what is not handed out yet.
+func (e *voiceEncoder) begin(rate int) (err error) {
+	e.pending = e.pending[:0]
+	e.resampler, err = newResampler(rate, e.encoded)
+	return err
 }
 
 func (e *voiceEncoder) open(channels int) error {
