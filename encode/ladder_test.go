@@ -109,6 +109,7 @@ type studio struct {
 
 	frames []*Frame // copies of what the sink saw
 	hold   chan struct{}
+	slow   time.Duration // that a frame takes to encode
 }
 
 func inStudio(t *testing.T, c LadderConfig, test func(s *studio)) {
@@ -123,6 +124,7 @@ func inStudio(t *testing.T, c LadderConfig, test func(s *studio)) {
 		go func() {
 			s.result <- s.Run(ctx, func(f *Frame) {
 				s.frames = append(s.frames, &Frame{Data: bytes.Clone(f.Data), Time: f.Time, Rung: f.Rung, Layer: f.Layer, Sync: f.Sync, Key: f.Key, Width: f.Width, Height: f.Height})
+				time.Sleep(s.slow)
 				if s.hold != nil {
 					<-s.hold
 				}
@@ -144,10 +146,10 @@ func inStudio(t *testing.T, c LadderConfig, test func(s *studio)) {
 }
 
 func (s *studio) picture(width, height int) *capture.Frame {
-	img := s.scene.frame(float64(s.n) / 30)
-	if width != 64 || height != 48 {
-		img = newScene(width, height).frame(0)
+	if size := (Size{s.scene.width, s.scene.height}); size != (Size{width, height}) {
+		s.scene = newScene(width, height)
 	}
+	img := s.scene.frame(float64(s.n) / 30)
 	f := &capture.Frame{YCbCr: img, Time: at(s.n, 30)}
 	s.n++
 	s.given = append(s.given, f)

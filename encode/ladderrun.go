@@ -17,8 +17,10 @@ type ladderRun struct {
 	demand  demand
 	feed    *feed
 	fps     rateMeter
-	size    Size // of the last picture
+	sizes   []Size // of all rungs, the first the last picture's
 	pyramid pyramid
+	guard   guard
+	counted uint64 // dropped pictures, when the last one was encoded
 }
 
 // adjust opens or closes the source as demand has it, and says when to do so
@@ -96,6 +98,7 @@ func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end
 // picture encodes f for all rungs that are wanted, and releases it.
 func (r *ladderRun) picture(f *capture.Frame) {
 	defer f.Release()
+	start := time.Now()
 	r.fps.add(f.Time)
 	r.update(func(s *LadderStats) {
 		s.Width, s.Height, s.Err = f.Rect.Dx(), f.Rect.Dy(), nil
@@ -105,26 +108,41 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	for _, ch := range r.takeSnapshots() {
 		ch <- copyFrame(f)
 	}
-	r.resize(Size{f.Rect.Dx(), f.Rect.Dy()})
+	if size := (Size{f.Rect.Dx(), f.Rect.Dy()}); r.sizes == nil || size != r.sizes[0] {
+		r.sizes = rungSizes(size)
+		r.offer()
+	}
 	want, layered := r.asked()
-	there := len(r.Rungs())
+	want &= 1<<len(r.Rungs()) - 1
+	if want != 0 && r.guard.skip() {
+		return
+	}
+	r.encode(f, want, layered)
+	dropped := r.dropped.Load()
+	if r.guard.encoded(f.Time, time.Since(start), int(dropped-r.counted), want) {
+		r.offer()
+		r.log.Info("encoding and camera fall into step", "gave way", r.guard.relief().String())
+	}
+	r.counted = dropped
+	r.update(func(s *LadderStats) { s.Load, s.Relief = r.guard.load(), r.guard.relief() })
+}
+
+// encode encodes f for the rungs in the mask want, all of which are there.
+func (r *ladderRun) encode(f *capture.Frame, want, layered uint32) {
 	r.pyramid.begin(f.YCbCr)
 	for i, rung := range r.rungs {
-		if i < there && want&(1<<i) != 0 {
-			rung.encode(r.pyramid.level(i), f.Time, layered&(1<<i) != 0, r.sink)
-		} else {
+		if want&(1<<i) == 0 {
 			rung.running = false
+			continue
 		}
+		rung.encode(r.pyramid.level(i), f.Time, layered&(1<<i) != 0, r.guard.relief().Hurry, r.sink)
 	}
 	r.pyramid.end()
 }
 
-// resize follows the source's size.
-func (r *ladderRun) resize(s Size) {
-	if s != r.size {
-		r.size = s
-		r.setSizes(rungSizes(s))
-	}
+// offer publishes the rungs that the source and the guard allow.
+func (r *ladderRun) offer() {
+	r.setSizes(r.sizes[:max(1, min(len(r.sizes), maxRungs-r.guard.relief().Without))])
 }
 
 func (r *ladderRun) takeSnapshots() []chan *capture.Frame {
@@ -148,7 +166,7 @@ func (r *ladderRun) close() {
 		rung.stop()
 	}
 	r.fps = rateMeter{}
-	r.update(func(s *LadderStats) { s.Open = false; s.FPS = 0 })
+	r.update(func(s *LadderStats) { s.Open, s.FPS, s.Load = false, 0, 0 })
 }
 
 func (r *ladderRun) update(change func(*LadderStats)) {

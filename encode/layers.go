@@ -5,14 +5,16 @@ import "C"
 
 // Three temporal layers in a period of four frames (L1T3):
 //
-//	layer 2      2       2
-//	layer 1    /     1 /          2 and 1 refer to the last 0; the second 2
-//	layer 0  0 ------------- 0    of a period to its 1 as well
+//	layer 2      2     2
+//	layer 1     /    1´           the first 2 and 1 refer to the last 0,
+//	layer 0  0´-----´------ 0     the second 2 refers to the 1
 //
 // The base layer lives in libvpx's "last" buffer, layer 1 in "golden", layer 2
-// in none; "altref" keeps the key frame. Layer 1 forgets its own past with each
-// period, which costs next to nothing in quality: a viewer may step up in any
-// period, and a lost frame of layer 1 is forgotten after 133 ms.
+// in none; "altref" keeps the key frame, for the base layer. So each frame but
+// the base layer's searches one buffer only, which makes up for the work of
+// finding what has moved further. Layer 1 forgets its own past with each
+// period, which costs nothing measurable: a viewer may step up in any period,
+// and a lost frame of layer 1 is forgotten after 133 ms.
 
 // pattern picks each frame's layer and what it may refer to.
 type pattern struct {
@@ -26,9 +28,11 @@ type pattern struct {
 // refers to nothing above the base layer.
 func (p *pattern) next(key bool) (layer int, flags C.vpx_enc_frame_flags_t, base bool) {
 	const (
-		noLast   = C.VP8_EFLAG_NO_UPD_LAST
-		noGolden = C.VP8_EFLAG_NO_UPD_GF
-		noAltref = C.VP8_EFLAG_NO_UPD_ARF
+		onlyLast   = C.VP8_EFLAG_NO_REF_GF | C.VP8_EFLAG_NO_REF_ARF
+		onlyGolden = C.VP8_EFLAG_NO_REF_LAST | C.VP8_EFLAG_NO_REF_ARF
+		noLast     = C.VP8_EFLAG_NO_UPD_LAST
+		noGolden   = C.VP8_EFLAG_NO_UPD_GF
+		noAltref   = C.VP8_EFLAG_NO_UPD_ARF
 	)
 	if key {
 		return 0, C.VPX_EFLAG_FORCE_KF, true
@@ -41,11 +45,11 @@ func (p *pattern) next(key bool) (layer int, flags C.vpx_enc_frame_flags_t, base
 	case p.phase == 0:
 		return 0, C.VP8_EFLAG_NO_REF_GF | noGolden | noAltref, true
 	case p.phase == 2:
-		return 1, C.VP8_EFLAG_NO_REF_GF | noLast | C.VP8_EFLAG_FORCE_GF | noAltref, true
+		return 1, onlyLast | noLast | C.VP8_EFLAG_FORCE_GF | noAltref, true
 	case p.golden:
-		return 2, C.VP8_EFLAG_NO_REF_ARF | noLast | noGolden | noAltref, false
+		return 2, onlyGolden | noLast | noGolden | noAltref, false
 	default:
-		return 2, C.VP8_EFLAG_NO_REF_GF | noLast | noGolden | noAltref, true
+		return 2, onlyLast | noLast | noGolden | noAltref, true
 	}
 }
 

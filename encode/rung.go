@@ -25,9 +25,9 @@ type rung struct {
 	spent                              atomic.Int64 // ns
 }
 
-// encode encodes img, taken at t, in temporal layers or not, and hands the
-// result to sink.
-func (r *rung) encode(img *image.YCbCr, t time.Time, layered bool, sink func(*Frame)) {
+// encode encodes img, taken at t, in temporal layers or not, so many steps
+// faster than chosen, and hands the result to sink.
+func (r *rung) encode(img *image.YCbCr, t time.Time, layered bool, hurry int, sink func(*Frame)) {
 	if r.broken != nil && t.Before(r.retry) {
 		return
 	}
@@ -36,7 +36,7 @@ func (r *rung) encode(img *image.YCbCr, t time.Time, layered bool, sink func(*Fr
 	frame := NewFrame()
 	defer frame.Release()
 	start := time.Now()
-	err := r.try(img, t, key, layered, frame)
+	err := r.try(img, t, key, layered, hurry, frame)
 	r.spent.Add(int64(time.Since(start)))
 	if err != nil {
 		r.fail(err, t)
@@ -60,7 +60,7 @@ func (r *rung) encode(img *image.YCbCr, t time.Time, layered bool, sink func(*Fr
 	sink(frame)
 }
 
-func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, into *Frame) error {
+func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, hurry int, into *Frame) error {
 	bitrate := int(r.bitrate.Load())
 	if r.encoder == nil {
 		c := r.config
@@ -75,6 +75,9 @@ func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, into *Frame
 		return err
 	}
 	if err := r.encoder.SetLayered(layered); err != nil {
+		return err
+	}
+	if err := r.encoder.Hurry(hurry); err != nil {
 		return err
 	}
 	return r.encoder.Encode(img, t, key, into)

@@ -16,7 +16,11 @@ type LadderStats struct {
 	// Captured counts pictures read, Dropped those that a newer one replaced
 	// before they were encoded.
 	Captured, Dropped uint64
-	Rungs             []RungStats
+	// Load is the part of the time between pictures that encoding one takes,
+	// on average; Relief is what has given way to keep it below 1.
+	Load   float64
+	Relief Relief
+	Rungs  []RungStats
 }
 
 // RungStats is one rung's part.

@@ -44,7 +44,10 @@ type VP8Encoder struct {
 	clock  ptsClock
 	layers pattern
 	kbits  int // as libvpx knows it
-	c      *C.peercam_vp8_encoder
+
+	cpuUsed, hurry int // what was chosen, and how much faster it is by now
+
+	c *C.peercam_vp8_encoder
 }
 
 // NewVP8 makes an encoder. Close gives its memory back, which is C's.
@@ -85,6 +88,7 @@ func (e *VP8Encoder) open() error {
 	if c.Threads != 0 {
 		threads = c.Threads
 	}
+	e.cpuUsed, cpuUsed = cpuUsed, hurried(cpuUsed, e.hurry)
 	e.kbits = kbits(c.Bitrate)
 	e.layers = pattern{layered: c.Layered}
 	layered := C.int(0)
@@ -182,19 +186,20 @@ func (e *VP8Encoder) setRate(k int, layered bool) error {
 	return nil
 }
 
-// SetCPUUsed changes how hard the encoder tries from the next frame on; see
-// VP8Config.
-func (e *VP8Encoder) SetCPUUsed(cpuUsed int) error {
+// Hurry makes the encoder faster and coarser than chosen, by 0 to 2 steps, from
+// the next frame on, which need not be a key frame. See hurried.
+func (e *VP8Encoder) Hurry(steps int) error {
 	if e.c == nil {
 		return io.ErrClosedPipe
 	}
-	if cpuUsed == e.config.CPUUsed {
+	if steps == e.hurry {
 		return nil
 	}
+	cpuUsed := hurried(e.cpuUsed, steps)
 	if code := C.peercam_vp8_set_cpu_used(e.c, C.int(cpuUsed)); code != C.VPX_CODEC_OK {
 		return fmt.Errorf("set the VP8 encoder to cpu-used %d: %w", cpuUsed, e.err(code))
 	}
-	e.config.CPUUsed = cpuUsed
+	e.hurry = steps
 	return nil
 }
 
