@@ -315,7 +315,7 @@ func (e *Estimator) yield(t, queue time.Duration) {
 	}
 	// A link that has just become slow was busy before as well, at its old rate.
 	if l, c, now := e.arrivals.rates(lateSpan, 0, 5); ok && now && l > 1.4*c && c < came {
-		left, came = l, c
+		left, came = l, max(c, 0.4*came) // but so few packets may deceive
 	}
 	if !ok {
 		return
@@ -378,7 +378,12 @@ func (e *Estimator) tryDraining(t, queue time.Duration, came float64) {
 	if expected < trialDrain && t-r.at < trialMost {
 		return
 	}
-	if expected > trialDrain && sent < 0.85*r.rate && (r.queue-queue).Seconds() < 0.4*expected && came > 0.7*sent {
+	stands := expected > trialDrain && sent < 0.85*r.rate && (r.queue-queue).Seconds() < 0.4*expected && came > 0.7*sent
+	if t-e.since > trialMost+queue && sent < 0.5*r.first && queue > r.queue*9/10 {
+		// What comes has followed what is sent all the way down.
+		stands, r.first, e.trouble = true, came, came
+	}
+	if stands {
 		if t-e.notOurs > tolerateTime*3/2 || e.notOurs == 0 {
 			// Once, it is taken for a longer way: the strict rule goes on from there.
 			e.arrivals.base.lengthen(t, queue)
