@@ -3,6 +3,7 @@ package encode
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"gopkg.in/hraban/opus.v2"
@@ -24,7 +25,8 @@ const (
 // Mono is taken for speech (VOIP), stereo for everything (AUDIO). In-band FEC
 // is on: as soon as loss is reported, packets carry a coarse copy of the one
 // before, where Opus codes speech as such. DTX is off, since browsers' measure
-// of delay suffers from pauses.
+// of delay suffers from pauses; but what is muted costs next to nothing: after
+// silenceHold, packets of silence are sent that no encoder has to make.
 type voiceEncoder struct {
 	channels int // asked for; 0: as the source
 	bitrate  int // bit/s; 0: 32000 a channel
@@ -36,6 +38,7 @@ type voiceEncoder struct {
 	clock     soundClock
 	mixed     []int16 // scratch: a run in encoder's channels
 	pending   []int16 // 48 kHz, less than a packet
+	silent    int     // packets of nothing but zeros in a row
 	packet    [1275]byte
 }
 
@@ -86,12 +89,12 @@ func (e *voiceEncoder) flush(sink func(*AudioFrame)) error {
 	n := packetSamples * e.encoded
 	done := 0
 	for ; len(e.pending)-done >= n; done += n {
-		size, err := e.encoder.Encode(e.pending[done:done+n], e.packet[:])
+		data, err := e.code(e.pending[done : done+n])
 		if err != nil {
 			return fmt.Errorf("encode 20 ms of sound: %w", err)
 		}
 		f := &AudioFrame{
-			Data:      append([]byte(nil), e.packet[:size]...),
+			Data:      data,
 			Time:      e.clock.next().Add(-opusDelay),
 			Timestamp: e.clock.timestamp(),
 			Samples:   packetSamples,
@@ -101,6 +104,30 @@ func (e *voiceEncoder) flush(sink func(*AudioFrame)) error {
 	}
 	e.pending = e.pending[:copy(e.pending, e.pending[done:])]
 	return nil
+}
+
+// silenceHold is how many packets of zeros are encoded, for the echo of what
+// was before, until silence is sent as such.
+const silenceHold = 5
+
+// silence is 20 ms of it, in mono and stereo: a CELT frame (RFC 6716, 3.1) whose
+// first symbol says so.
+var silence = [2][]byte{{0xf8, 0xff, 0xfe}, {0xfc, 0xff, 0xfe}}
+
+// code makes a packet of pcm.
+func (e *voiceEncoder) code(pcm []int16) ([]byte, error) {
+	if slices.ContainsFunc(pcm, func(s int16) bool { return s != 0 }) {
+		if e.silent > silenceHold { // decoders have begun anew
+			if err := e.encoder.Reset(); err != nil {
+				return nil, err
+			}
+		}
+		e.silent = 0
+	} else if e.silent++; e.silent > silenceHold {
+		return silence[e.encoded-1], nil
+	}
+	size, err := e.encoder.Encode(pcm, e.packet[:])
+	return append([]byte(nil), e.packet[:size]...), err
 }
 
 // adjust follows what the run and the receivers ask for. anew: what is not

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,48 @@ func TestPacketsAreInStep(t *testing.T) {
 			}
 			if off := f.Time.Add(opusDelay).Sub(at(i, 50)).Abs(); off > 8*time.Millisecond {
 				t.Errorf("packet %d is %v off its capture time", i, off)
+			}
+		}
+	}
+}
+
+// TestSilenceIsCheap mutes speech for two seconds, and compares what is heard
+// before and after to speech that was never muted.
+func TestSilenceIsCheap(t *testing.T) {
+	for _, channels := range []int{1, 2} {
+		const second = opusRate
+		voice := speech(opusRate, channels, 6)
+		muted := slices.Clone(voice)
+		clear(muted[2*second*channels : 4*second*channels])
+		frames := packets(t, &voiceEncoder{}, muted, opusRate, channels, 5, 0)
+		size := 0
+		for _, f := range frames[2*50+10 : 4*50-1] {
+			size += len(f.Data)
+		}
+		if kbit := float64(size) * 8 / 1000 / (float64(2*50-11) / 50); kbit > 1.3 {
+			t.Errorf("%d channels: silence takes %.1f kbit/s", channels, kbit)
+		}
+		got := hear(t, frames, channels)
+		want := hear(t, packets(t, &voiceEncoder{}, voice, opusRate, channels, 5, 0), channels)
+		energy := func(pcm []int16) (sum float64) {
+			for _, s := range pcm {
+				sum += float64(s) * float64(s)
+			}
+			return sum
+		}
+		for i := range 12 { // half seconds
+			part := func(pcm []int16) []int16 { return pcm[i*second/2*channels:][:(second/2-400)*channels] }
+			heard, meant := energy(part(got)), energy(part(want))
+			switch {
+			case i == 4: // the echo of what was before
+			case i > 4 && i < 8:
+				if heard > 0 {
+					t.Errorf("%d channels: half second %d is muted and has an energy of %.0f", channels, i, heard)
+				}
+			default:
+				if db := 10 * math.Log10(heard/meant); math.Abs(db) > 0.5 {
+					t.Errorf("%d channels: half second %d is %+.1f dB as loud as without a mute", channels, i, db)
+				}
 			}
 		}
 	}
