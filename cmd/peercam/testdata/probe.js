@@ -3,6 +3,8 @@
 const probe = {
   /** @type {RTCPeerConnection[]} */
   peers: [],
+  /** @type {RTCDataChannel[]} */
+  controls: [],
   /** messages of the signaling sockets */
   sent: [],
   received: [],
@@ -135,6 +137,12 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
   constructor(...args) {
     super(...args);
     probe.peers.push(this);
+  }
+
+  createDataChannel(...args) {
+    const channel = super.createDataChannel(...args);
+    probe.controls.push(channel);
+    return channel;
   }
 
   setRemoteDescription(...args) {
