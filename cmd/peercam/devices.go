@@ -51,9 +51,38 @@ func (d *devicesCommand) Run(ctx context.Context, env environment) error {
 			}
 			fmt.Fprintf(w, "\t%s %dx%d\t%s fps\n", f.PixelFormat, f.Width, f.Height, strings.Join(rates, ", "))
 		}
+		for _, c := range one.Controls {
+			fmt.Fprintf(w, "\t--control %s\tis %s%s\n", c, controlValue(c, c.Value), controlNote(c))
+		}
 		if len(one.Rates) > 0 {
 			fmt.Fprintf(w, "\t%s Hz\t%d channels\n", strings.Trim(fmt.Sprint(one.Rates), "[]"), slices.Max(append([]int{1}, one.Channels...)))
 		}
 	}
 	return w.Flush()
+}
+
+// controlValue is a value as a person writes it.
+func controlValue(c capture.Control, v int) string {
+	for _, i := range c.Menu {
+		if i.Value == v {
+			return i.Name
+		}
+	}
+	if c.Kind == capture.ControlBoolean {
+		return map[bool]string{true: "on", false: "off"}[v != 0]
+	}
+	return strconv.Itoa(v)
+}
+
+func controlNote(c capture.Control) (note string) {
+	if c.Default != c.Value {
+		note = ", default " + controlValue(c, c.Default)
+	}
+	switch {
+	case c.ReadOnly:
+		note += " (read only)"
+	case c.Inactive:
+		note += " (another control overrides it)"
+	}
+	return note
 }

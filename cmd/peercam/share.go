@@ -20,7 +20,7 @@ import (
 )
 
 type shareCommand struct {
-	Camera  string        `help:"Where the picture comes from: auto, a camera's NAME or PATH, test, file:PATH (Y4M, MJPEG, IVF), exec:COMMAND (writes Y4M), or - (Y4M on stdin)." default:"auto" placeholder:"SOURCE"`
+	Camera  string        `help:"Where the picture comes from: auto, a camera's NAME or PATH, test, rpi (a Raspberry Pi's camera module), file:PATH (Y4M, MJPEG, IVF), exec:COMMAND (writes Y4M or MJPEG), or - (the same on stdin)." default:"auto" placeholder:"SOURCE"`
 	Mic     string        `help:"Where the sound comes from: auto, a microphone's NAME, test, none, file:PATH.wav, or exec:COMMAND (writes WAV or s16le)." default:"auto" placeholder:"SOURCE"`
 	MicGain float64       `name:"mic-gain" help:"Make the sound this much louder, in dB; what would clip is turned down." default:"0" placeholder:"DB"`
 	Size    size          `help:"Size of the picture." default:"1280x720" placeholder:"WxH"`
@@ -34,6 +34,7 @@ type shareCommand struct {
 	Always  bool          `help:"Keep the camera open even when nobody watches."`
 	Viewers int           `help:"Most viewers at a time." default:"100" placeholder:"N"`
 
+	cameraFlags
 	keyFlags
 	iceFlags
 }
@@ -42,6 +43,9 @@ type shareCommand struct {
 type sources struct {
 	video capture.VideoSource
 	audio *capture.Sound
+	// how the picture is turned, and whether both are covered; see cameraFlags
+	orientation *capture.Orientation
+	privacy     *capture.Privacy
 }
 
 // Run shares until ctx is done or the source has ended.
@@ -176,6 +180,9 @@ func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logg
 	if s.Camera == "-" && s.Mic == "-" {
 		return nil, usage("--camera - and --mic - cannot both read stdin: give one of them by exec: or file:")
 	}
+	if err := s.options(&o); err != nil {
+		return nil, err
+	}
 	video, err := capture.ParseVideo(s.Camera, o)
 	if err != nil {
 		return nil, usageError{err}
@@ -187,7 +194,11 @@ func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logg
 	if err != nil {
 		return nil, errors.Join(usageError{err}, closeSource(video))
 	}
-	return &sources{video: capture.Steady(video, capture.SteadyOptions{Log: log}), audio: audio}, nil
+	src := &sources{audio: audio}
+	if err := src.picture(video, s.cameraFlags, log); err != nil {
+		return nil, errors.Join(err, closeSource(video))
+	}
+	return src, nil
 }
 
 func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (*capture.Sound, error) {
