@@ -46,8 +46,14 @@ func (m *monitor) report(e *exposition) {
 	e.gauge("peercam_camera_fps", "", l.FPS)
 	e.counter("peercam_frames_captured_total", "", l.Captured)
 	e.counter("peercam_frames_replaced_total", "", l.Dropped)
+	e.gauge("peercam_encode_load", "", l.Load)
+	e.gauge("peercam_encode_relief", `{what="hurry"}`, l.Relief.Hurry)
+	e.gauge("peercam_encode_relief", `{what="rungs"}`, l.Relief.Without)
+	e.gauge("peercam_encode_relief", `{what="pictures"}`, l.Relief.Every)
 	for i, r := range l.Rungs {
 		label := `{rung="` + strconv.Itoa(i) + `"}`
+		e.gauge("peercam_rung_wanted", label, flag(r.Wanted))
+		e.gauge("peercam_rung_layered", label, flag(r.Layered))
 		e.gauge("peercam_rung_bitrate", label, r.Bitrate)
 		e.counter("peercam_frames_encoded_total", label, r.Encoded)
 		e.counter("peercam_key_frames_total", label, r.KeyFrames)
@@ -65,12 +71,17 @@ func (m *monitor) report(e *exposition) {
 	for _, s := range sessions {
 		label := `{session="` + short(s.ID) + `"}`
 		e.gauge("peercam_session_connected", label, flag(s.Connected))
+		e.gauge("peercam_session_rung", label, s.Rung)
+		e.gauge("peercam_session_layer", label, s.Layer)
+		e.gauge("peercam_session_paused", label, flag(s.Paused))
 		e.gauge("peercam_session_estimate", label, s.Estimate)
+		e.gauge("peercam_session_target", label, s.Target)
 		e.gauge("peercam_session_round_trip_seconds", label, s.RoundTrip.Seconds())
 		e.gauge("peercam_session_loss", label, s.Loss)
 		e.counter("peercam_session_packets_total", label, s.Packets)
 		e.counter("peercam_session_bytes_total", label, s.Bytes)
 		e.counter("peercam_session_resent_total", label, s.Resent)
+		e.counter("peercam_session_probes_total", label, s.Probes)
 		e.counter("peercam_session_frames_total", label, s.Frames)
 		e.counter("peercam_session_frames_dropped_total", label, s.FramesDropped)
 	}
