@@ -39,6 +39,8 @@ type camera struct {
 	pub  *peer.Publisher
 	send func(signaling.Message) error
 	log  *slog.Logger
+	// relays of the server in this process may reach our candidates; nil: none.
+	relays *relays
 
 	mu       sync.Mutex
 	nonce    string
@@ -265,6 +267,7 @@ func (n *negotiation) candidate(raw json.RawMessage) {
 func (n *negotiation) localCandidate(init *webrtc.ICECandidateInit) {
 	raw := json.RawMessage("null")
 	if init != nil {
+		n.c.relays.admit(n.id, init.Candidate)
 		b, err := json.Marshal(init)
 		if err != nil {
 			return
@@ -283,6 +286,7 @@ func (n *negotiation) localCandidate(init *webrtc.ICECandidateInit) {
 }
 
 func (n *negotiation) end(code, reason string) {
+	n.c.relays.dismiss(n.id)
 	n.mu.Lock()
 	n.say(signaling.Message{Type: signaling.TypeBye, To: n.to, Session: n.id, Code: code, Message: reason})
 	n.mu.Unlock()

@@ -29,6 +29,13 @@ const credentialLife = 6 * time.Hour
 
 // source checks the flags and makes what peers are told.
 func (f iceFlags) source() (signaling.ICESource, error) {
+	sources, err := f.sources(false)
+	return signaling.JoinICE(sources...), err
+}
+
+// sources are those that the flags name. No public server is asked by those who
+// have a server of our own.
+func (f iceFlags) sources(own bool) ([]signaling.ICESource, error) {
 	var free, paid []string // of credentials
 	for _, text := range f.ICEServer {
 		scheme, rest, _ := strings.Cut(text, ":")
@@ -45,7 +52,7 @@ func (f iceFlags) source() (signaling.ICESource, error) {
 			return nil, usage("--ice-server %q begins with %q: it must be stun:, stuns:, turn: or turns:", text, scheme+":")
 		}
 	}
-	if len(f.ICEServer) == 0 && !f.NoSTUN {
+	if len(f.ICEServer) == 0 && !f.NoSTUN && !own {
 		free = publicSTUN
 	}
 	var sources []signaling.ICESource
@@ -66,5 +73,5 @@ func (f iceFlags) source() (signaling.ICESource, error) {
 	default:
 		return nil, usage("--ice-server %q needs --ice-username and --ice-credential, or --turn-secret", paid[0])
 	}
-	return signaling.JoinICE(sources...), nil
+	return sources, nil
 }

@@ -14,20 +14,26 @@ import (
 	"github.com/peercam/peercam/signaling"
 )
 
+// signalFlags are about the server of --signal.
+type signalFlags struct {
+	SignalFingerprint string `name:"signal-fingerprint" help:"Fingerprint (SHA-256) of the certificate of --signal, where that is self-signed: as the server logs it." placeholder:"FINGERPRINT"`
+}
+
 // route is how a camera is reached: a server in this process, or one elsewhere.
 type route struct {
-	dial     func(context.Context) (signaling.Conn, error)
-	base     string // the link without the room
-	server   *signaling.Server
-	listener net.Listener
-	log      *slog.Logger
+	dial  func(context.Context) (signaling.Conn, error)
+	base  string // the link without the room
+	front *front // nil: a server elsewhere
 }
 
 // signaling opens the built-in server's port, or checks the address of the
 // one elsewhere.
-func (s *shareCommand) signaling(ice signaling.ICESource, log *slog.Logger) (*route, error) {
+func (s *shareCommand) signaling(log *slog.Logger) (*route, error) {
 	if s.Signal != "" {
-		dial, err := signaling.DialURL(s.Signal)
+		if name := s.ownServer(); name != "" {
+			return nil, usage("%s is for the built-in server, and --signal names another: give it to peercam serve there", name)
+		}
+		dial, err := signaling.DialPinned(s.Signal, s.SignalFingerprint)
 		if err != nil {
 			return nil, usage("--signal: %w", err)
 		}
@@ -35,14 +41,16 @@ func (s *shareCommand) signaling(ice signaling.ICESource, log *slog.Logger) (*ro
 		if err != nil {
 			return nil, usage("--signal: %w", err)
 		}
-		return &route{dial: dial, base: base, log: log}, nil
+		return &route{dial: dial, base: base}, nil
 	}
-	l, err := listen(s.Listen)
+	if s.SignalFingerprint != "" {
+		return nil, usage("--signal-fingerprint is of use with --signal only")
+	}
+	front, err := s.frontFlags.open(s.Listen, signaling.ServerConfig{}, s.keyDir, log)
 	if err != nil {
 		return nil, err
 	}
-	server := signaling.NewServer(signaling.ServerConfig{Log: log, ICEServers: ice})
-	return &route{dial: server.Connect, base: "http://" + reachable(l.Addr()), server: server, listener: l, log: log}, nil
+	return &route{dial: front.server.Connect, base: front.base, front: front}, nil
 }
 
 func listen(addr string) (net.Listener, error) {
@@ -54,8 +62,8 @@ func listen(addr string) (net.Listener, error) {
 }
 
 func (r *route) close() {
-	if r.listener != nil {
-		_ = r.listener.Close() // the server may have closed it
+	if r.front != nil {
+		r.front.close()
 	}
 }
 
@@ -72,18 +80,19 @@ func (r *route) link(room string, key *signaling.Key) string {
 // run serves pages and signaling until ctx is done; with a server elsewhere
 // there is nothing to serve.
 func (r *route) run(ctx context.Context, watch *monitor) error {
-	if r.server == nil {
+	if r.front == nil {
 		<-ctx.Done()
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/ws", r.server)
-	mux.Handle("/whep/", r.server.WHEP())
+	server := r.front.server
+	mux.Handle("/ws", server)
+	mux.Handle("/whep/", server.WHEP())
 	mux.Handle("/", signaling.Pages())
 	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("GET /metrics", metrics(watch.report, func(e *exposition) { reportServer(e, r.server.Stats()) }))
+	mux.HandleFunc("GET /metrics", metrics(watch.report, func(e *exposition) { reportServer(e, server.Stats()) }, r.front.relays.report))
 	mux.HandleFunc("GET /snapshot/{file}", watch.snapshot)
-	return serveHTTP(ctx, r.listener, mux, r.server, r.log)
+	return r.front.run(ctx, mux)
 }
 
 // serveHTTP runs an HTTP server and the signaling behind it until ctx is done.

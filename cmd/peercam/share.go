@@ -36,7 +36,8 @@ type shareCommand struct {
 
 	cameraFlags
 	keyFlags
-	iceFlags
+	signalFlags
+	frontFlags
 }
 
 // sources are what is to be captured. A nil sound is none.
@@ -78,7 +79,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		return err
 	}
 	defer src.close()
-	via, err := s.signaling(ice, log)
+	via, err := s.signaling(log)
 	if err != nil {
 		return err
 	}
@@ -98,6 +99,9 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		return err
 	}
 	cam := newCamera(s.Room, src.video.String(), key, pub, log)
+	if via.front != nil {
+		cam.relays = via.front.relays
+	}
 	client := &signaling.Client{Dial: via.dial, Join: cam.join, Handle: cam.handle, Log: log}
 	cam.send = client.Send
 

@@ -42,11 +42,24 @@ func loadKey(path string) (signaling.Key, error) {
 	return key, nil
 }
 
+// keyDir is where what belongs to the key is kept: beside it.
+func (f keyFlags) keyDir() (string, error) {
+	if f.KeyFile != "" {
+		return filepath.Dir(f.KeyFile), nil
+	}
+	return configDir()
+}
+
 // keyPath is where the key is kept when nobody says otherwise.
 func keyPath() (string, error) {
+	dir, err := configDir()
+	return filepath.Join(dir, "key"), err
+}
+
+func configDir() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
-		return "", fmt.Errorf("there is no place for the key (%w): name one with --key-file", err)
+		return "", fmt.Errorf("there is no place for keys (%w): set HOME, or name a file with --key-file", err)
 	}
-	return filepath.Join(dir, "peercam", "key"), nil
+	return filepath.Join(dir, "peercam"), nil
 }
