@@ -50,6 +50,7 @@ type Estimator struct {
 	trouble        float64       // what came when the present troubles began
 	tolerated      time.Duration // a queue that is not ours
 	toleratedSince time.Duration
+	stood          time.Duration // when it was last a good part of that
 	notOurs        time.Duration // when a queue was last found to be somebody else's
 
 	losses losses
@@ -108,6 +109,7 @@ const (
 	trialMost    = 3 * time.Second
 	trialDrain   = 0.06 // s
 	tolerateTime = 10 * time.Second
+	goneTime     = 1500 * time.Millisecond
 	busySpan     = 400 * time.Millisecond
 	lateSpan     = 100 * time.Millisecond
 	rateSpan     = 500 * time.Millisecond
@@ -267,8 +269,11 @@ func (e *Estimator) byDelay(t time.Duration) {
 	}
 	e.queue = standing
 	if e.tolerated > 0 {
+		if standing > e.tolerated/4 {
+			e.stood = t
+		}
 		switch {
-		case standing < e.tolerated/4, t-e.toleratedSince > tolerateTime:
+		case t-e.stood > goneTime, t-e.toleratedSince > tolerateTime:
 			e.tolerated = 0 // who filled it is gone, perhaps
 		case standing > e.tolerated:
 			e.tolerated = standing + standing/4
@@ -292,7 +297,7 @@ func (e *Estimator) byDelay(t time.Duration) {
 		if e.tolerated == 0 {
 			e.noise = min(e.noise+(standing.Seconds()-e.noise)/64, noiseMost)
 		}
-		if standing < limit/2+e.tolerated/2 {
+		if standing < max(limit/2+e.tolerated/2, e.tolerated*9/10) {
 			e.grow(t)
 		} else {
 			e.lastGrow = t
@@ -389,7 +394,7 @@ func (e *Estimator) tryDraining(t, queue time.Duration, came float64) {
 			e.arrivals.base.lengthen(t, queue)
 			e.roundTrips.lengthen(t, queue)
 		} else {
-			e.tolerated, e.toleratedSince = queue+queue/4, t
+			e.tolerated, e.toleratedSince, e.stood = queue+queue/4, t, t
 		}
 		e.notOurs = t
 		e.capacity = 0

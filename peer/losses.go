@@ -19,12 +19,16 @@ type losses struct {
 	tryFrom, tryTo   time.Duration
 	before, excess   float64 // target and loss before trying
 	trySent, tryLost int
+	ceiling          float64 // bit/s that lost little, found by trying
+	ceilingUntil     time.Duration
 }
 
 const (
 	lossWindow   = 400 * time.Millisecond
 	lossPackets  = 20
 	lossExcess   = 0.06
+	lossSmall    = 0.02
+	ceilingTime  = 10 * time.Second
 	usualMost    = 0.3
 	reportedHigh = 0.10
 	reportedLow  = 0.02
@@ -87,7 +91,9 @@ func (e *Estimator) byLoss(t time.Duration) {
 			if after < usualMost {
 				e.target = max(e.target, l.before)
 			}
+			return
 		}
+		l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
 		return
 	}
 	if p < l.usual {
@@ -95,10 +101,18 @@ func (e *Estimator) byLoss(t time.Duration) {
 	} else if e.capacity == 0 || e.target < 0.9*e.capacity {
 		l.usual = min(l.usual+0.05*(p-l.usual), usualMost)
 	}
-	if e.tolerated > 0 && runs >= 2 && p > l.usual+0.02 {
+	if e.tolerated > 0 && runs >= 2 && p > l.usual+lossSmall {
 		// Beside others that fill the queue until it overflows: as they do.
 		e.target = max(0.85*e.target, e.least)
 		e.lastGrow = t
+		e.prober.failed(t)
+		return
+	}
+	if t < l.ceilingUntil && e.target > l.ceiling && runs >= 2 && p > l.usual+lossSmall {
+		e.target = max(l.ceiling, e.least)
+		e.lastCut, e.lastGrow = t, t
+		l.bad = 0
+		l.ceilingUntil = t + ceilingTime
 		e.prober.failed(t)
 		return
 	}

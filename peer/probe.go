@@ -61,11 +61,15 @@ func (e *Estimator) Probe(now time.Time) (Probe, bool) {
 	if e.congested {
 		p.next = max(p.next, t+probeAfterDrain)
 	}
-	if p.underway || e.feedbacks < 2 || t < p.next || e.demand <= 0 {
+	if p.underway || e.arrivals.received < firstWindow || t < p.next || e.demand <= 0 {
 		return Probe{}, false
 	}
 	top := min(e.most, demandRoom*e.demand)
 	if e.target > 0.95*top || e.congested || e.losses.high() || e.losses.trying || e.queue > e.limit()/2+e.tolerated/2 {
+		return Probe{}, false
+	}
+	// Behind a burst of ours it would measure the burst.
+	if float64(e.flight.bytes()) > e.target/8*(e.round()+e.interval+probeTime).Seconds() {
 		return Probe{}, false
 	}
 	rate := min(2*e.target, 1.1*top)

@@ -147,6 +147,7 @@ type simCall struct {
 	clock   time.Duration // added to the sender's
 	viewer  time.Duration // added to the viewer's
 	padding bool
+	each    time.Duration // between feedbacks
 	quiet   time.Duration // until then there is no picture
 
 	recorder *twcc.Recorder
@@ -176,7 +177,7 @@ func newCall(s *simulation, up *simLink, demand float64) *simCall {
 	return &simCall{
 		simulation: s, e: NewEstimator(testStart, 100_000, 100_000_000), tr: newTransport(), up: up,
 		back:   &simLink{rate: constant(1e8), delay: up.delay, queue: time.Second, jitter: up.jitter, loss: 0, random: s.random},
-		demand: constant(demand), sound: true, obeys: true, padding: true, recorder: twcc.NewRecorder(1),
+		demand: constant(demand), sound: true, obeys: true, padding: true, each: 50 * time.Millisecond, recorder: twcc.NewRecorder(1),
 	}
 }
 
@@ -192,7 +193,7 @@ func (c *simCall) start(at time.Duration) {
 		c.probe()
 	})
 	c.every(at, 50*time.Millisecond, func() { c.targets = append(c.targets, float64(c.e.Target())) })
-	c.every(at+100*time.Millisecond, 50*time.Millisecond, c.feed)
+	c.every(at+100*time.Millisecond, c.each, c.feed)
 }
 
 // frame is what a camera's encoder hands over.

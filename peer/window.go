@@ -57,11 +57,12 @@ func (f *flight) rate(now, span time.Duration) float64 {
 }
 
 const (
-	// leastWindow lets a key frame's first packets go at once on any link, as
-	// TCP does (RFC 6928 lets ten).
+	// firstWindow may go before anything is known of the link: about what
+	// RFC 6928 lets TCP send, and a small key frame whole.
+	firstWindow = 13 * maxPacket
 	leastWindow = 4 * maxPacket
 	// burstTime is how long a burst of our own may queue.
-	burstTime = 200 * time.Millisecond
+	burstTime = 100 * time.Millisecond
 	// drainTime is that while a queue drains.
 	drainTime = 30 * time.Millisecond
 	// silentWindow lets the trickle pass by which the return of a link is noticed.
@@ -88,5 +89,7 @@ func (e *Estimator) Window() int {
 		slack += e.tolerated
 	}
 	round := e.round() + e.interval + slack
-	return max(int(e.target/8*round.Seconds()), leastWindow)
+	window := max(int(e.target/8*round.Seconds()), leastWindow)
+	// At first what has arrived opens it, as in TCP's slow start.
+	return int(min(int64(window), firstWindow+e.arrivals.received))
 }
