@@ -29,7 +29,7 @@ func pollDevices(period time.Duration) *deviceWatch {
 		for {
 			select {
 			case <-ticker.C:
-				pulse(c)
+				notify(c)
 			case <-done:
 				return
 			}
@@ -38,8 +38,8 @@ func pollDevices(period time.Duration) *deviceWatch {
 	return &deviceWatch{c, sync.OnceFunc(func() { close(done); wait.Wait() })}
 }
 
-// pulse leaves an event in c, if there is none yet.
-func pulse(c chan<- struct{}) {
+// notify leaves an event in c, if there is none yet.
+func notify(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

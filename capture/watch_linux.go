@@ -42,7 +42,7 @@ func watchNodes(dir, prefix string) (*deviceWatch, error) {
 				return
 			}
 			if names(room[:n], prefix) {
-				pulse(c)
+				notify(c)
 			}
 		}
 	})
