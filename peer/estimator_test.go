@@ -37,7 +37,7 @@ func simulate(seed uint64, link simLink, demand float64, span time.Duration, cha
 }
 
 func TestEstimateFindsTheLink(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		rate := 200e3 * math.Pow(100, r.Float64()) // 0.2 to 20 Mbit/s
 		link := simLink{
@@ -72,7 +72,7 @@ func TestEstimateStartsRight(t *testing.T) {
 }
 
 func TestEstimateFollowsAStep(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		c := simulate(seed, simLink{rate: steps(0, 2.5e6, 15, 0.5e6, 35, 2.5e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, 45*sec, nil)
 		if got := c.targets[int(15400*ms/(50*ms))]; got > 0.55e6 {
 			t.Errorf("seed %d: 0.4 s after the fall to 500 kbit/s the estimate is %.0f", seed, got)
@@ -90,7 +90,7 @@ func TestEstimateFollowsAStep(t *testing.T) {
 }
 
 func TestLossOfTheLinkIsNotYieldedTo(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		for _, loss := range []float64{0.02, 0.05, 0.10} {
 			c := simulate(seed, simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms, loss: loss}, 2.5e6, 30*sec, func(c *simCall) { c.back.loss = loss })
 			if got := c.mean(5*sec, 30*sec); got < 2.5e6 {
@@ -301,7 +301,7 @@ func TestSilenceDoesNotShutTheWindow(t *testing.T) {
 // Whatever the link does, the estimate is a number within its bounds, and so
 // are its companions.
 func TestEstimateStaysWithinItsBounds(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		rate := 1e5 + r.Float64()*1e7
 		link := simLink{rate: func(time.Duration) float64 { return rate }, delay: time.Duration(r.Int64N(int64(300 * ms))), queue: sec, loss: r.Float64() / 2, jitter: 20 * ms, reorder: seed%2 == 0}

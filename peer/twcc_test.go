@@ -100,6 +100,67 @@ func TestReferenceTimeWraps(t *testing.T) {
 	}
 }
 
+// A packet that overtook another is reported twice missing and found at last;
+// feedback that was lost leaves a hole.
+func TestFeedbackLateAndLost(t *testing.T) {
+	tr := newTransport()
+	recorder := twcc.NewRecorder(1)
+	now := time.Unix(1000, 0)
+	take := func() []Ack {
+		var acks []Ack
+		for _, p := range recorder.BuildFeedbackPacket() {
+			some, err := tr.feedback(body(t, p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			acks = append(acks, some...)
+		}
+		return acks
+	}
+	record := func(seq int) { recorder.Record(1, uint16(seq), int64(1_000_000+seq*1000)) }
+	for i := range 40 {
+		tr.sent(now, 100+i, i/10)
+	}
+	for _, seq := range []int{0, 1, 3} {
+		record(seq)
+	}
+	first := take()
+	if len(first) != 4 || first[2].Received || first[2].Late || !first[3].Received {
+		t.Fatalf("the first feedback says %+v", first)
+	}
+	record(2)
+	record(4)
+	late := 0
+	for _, a := range take() {
+		if a.Late {
+			late++
+			if a.Size != 102 || !a.Received {
+				t.Errorf("late: %+v", a)
+			}
+		}
+		if a.Skipped != 0 {
+			t.Errorf("nothing was skipped: %+v", a)
+		}
+	}
+	if late != 1 {
+		t.Errorf("%d packets came late, want one", late)
+	}
+	for seq := 5; seq < 12; seq++ {
+		record(seq)
+	}
+	recorder.BuildFeedbackPacket() // lost
+	for seq := 12; seq < 25; seq++ {
+		record(seq)
+	}
+	acks := take()
+	if len(acks) != 13 || acks[0].Skipped != 7 || acks[1].Skipped != 0 {
+		t.Fatalf("after a lost feedback: %+v", acks)
+	}
+	if acks[0].Probe != 1 || acks[12].Probe != 2 {
+		t.Errorf("probes %d and %d, want 1 and 2", acks[0].Probe, acks[12].Probe)
+	}
+}
+
 func FuzzFeedback(f *testing.F) {
 	recorder := twcc.NewRecorder(1)
 	for i := range 40 {

@@ -73,3 +73,24 @@ func BenchmarkEstimate(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEstimatorPacket is what a packet of 1200 bytes costs at 10 Mbit/s,
+// its share of the feedback and of ticks included.
+func BenchmarkEstimatorPacket(b *testing.B) {
+	e := NewEstimator(testStart, 100_000, 20_000_000)
+	e.SetDemand(10_000_000)
+	acks := make([]Ack, 0, 64)
+	now, arrived, n := simEpoch, time.Duration(0), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		now, arrived = now.Add(ms), arrived+ms
+		e.Sent(now, 1200)
+		acks = append(acks, Ack{Sent: now, Arrived: arrived, Size: 1200, Received: true})
+		if n++; n%50 == 0 {
+			e.Feedback(now, acks)
+			e.Tick(now)
+			e.Probe(now)
+			acks = acks[:0]
+		}
+	}
+}
