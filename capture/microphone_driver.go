@@ -295,7 +295,7 @@ func (in *micInput) take(now time.Time, raw []byte) {
 
 // followPeriod is how often the system is asked for its default: it takes a
 // fraction of a millisecond, and miniaudio does not tell of each change.
-const followPeriod = time.Second
+const followPeriod = 500 * time.Millisecond
 
 // watchDefault ends reads when the default is another than it was.
 func (m *malgoMicrophone) watchDefault() {
