@@ -111,7 +111,7 @@ func start(t testing.TB, env environment, args ...string) *program {
 	case p.first = <-lines:
 	case <-time.After(patience):
 	}
-	if !strings.HasPrefix(p.first, "http://") {
+	if !strings.HasPrefix(p.first, "http") {
 		t.Fatalf("peercam %q printed %q instead of a link", args, p.first)
 	}
 	_, p.key, _ = strings.Cut(p.first, "#k=")
@@ -164,14 +164,17 @@ func (s *site) at(path string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return "http://" + u.Host + path
+	return u.Scheme + "://" + u.Host + path
 }
 
 // addr is the address that the program's own server listens on.
-func (s *site) addr() string { return strings.TrimPrefix(s.at(""), "http://") }
+func (s *site) addr() string {
+	_, addr, _ := strings.Cut(s.at(""), "://")
+	return addr
+}
 
 // ws is the program as a signaling server for others.
-func (s *site) ws() string { return "ws://" + s.addr() }
+func (s *site) ws() string { return "ws" + strings.TrimPrefix(s.at(""), "http") }
 
 func (s *site) secret() signaling.Key {
 	k, err := signaling.ParseKey(s.key)

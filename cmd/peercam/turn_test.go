@@ -19,6 +19,11 @@ func (s *site) welcome(room, token string) signaling.Message {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.welcomeBy(dial, room, token)
+}
+
+func (s *site) welcomeBy(dial func(context.Context) (signaling.Conn, error), room, token string) signaling.Message {
+	s.t.Helper()
 	conn, err := dial(context.Background())
 	if err != nil {
 		s.t.Fatal(err)
