@@ -4,31 +4,25 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
 )
 
 // What is measured here is what a person at a bad link sees: peercam at one end
 // of a shaped link, Chromium at the other. The clocks of both are one, so the
 // barcode of a frame tells its age on the screen. Run by `make bench-net`.
 
-// sharedOver runs `peercam share` with a film of 1280x720 at 30 frames a second
-// at the near end of a link.
-func sharedOver(t testing.TB, l *link) *process {
-	t.Helper()
-	var p *process
-	err := l.near.within(func() error {
-		p = spawn(t, film(t), "share", "--room", "kitchen", "--listen", nearIP+":0", "--camera", "-", "--mic", "none",
-			"--key-file", filepath.Join(t.TempDir(), "key"), "--log-level", "warn")
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+// shareFilm shares a film of 1280x720 at 30 frames a second.
+func shareFilm(b *testing.B, l *link) *process {
+	b.Helper()
+	return shareOver(b, l, film(b), "--camera", "-")
 }
+
+// screen is large enough for a page to ask for all of the film.
+var screen = chromedp.WindowSize(1400, 1000)
 
 // change is a moment of a scenario.
 type change struct {
@@ -88,8 +82,8 @@ func BenchmarkNet(b *testing.B) {
 
 func benchScenario(b *testing.B, s scenario) {
 	l := newLink(b, s.shape)
-	p := sharedOver(b, l)
-	browser := l.far.browser(b)
+	p := shareFilm(b, l)
+	browser := l.far.browser(b, screen)
 	opened := time.Now()
 	v := record(b, browser, p.first)
 	v.until("record.pictureAt > 0")
@@ -155,9 +149,9 @@ func logSeconds(b *testing.B, r recording) {
 func benchTwo(b *testing.B) {
 	const start, length = 3 * time.Second, 20 * time.Second // of the bad one, which is not measured
 	l := newLink(b, shape{rate: 400e3, delay: 20 * time.Millisecond})
-	p := sharedOver(b, l)
+	p := shareFilm(b, l)
 	pid := p.cmd.Process.Pid
-	browsers := [2]context.Context{l.near.browser(b), l.far.browser(b)}
+	browsers := [2]context.Context{l.near.browser(b, screen), l.far.browser(b, screen)}
 
 	good := record(b, browsers[0], p.first)
 	good.until("record.pictureAt > 0")

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -135,6 +137,21 @@ func newLink(t testing.TB, s shape) *link {
 		l.carry(&l.ways[i], l.ends[i], l.ends[1-i])
 	}
 	return l
+}
+
+// shareOver runs `peercam share` at the near end of a link.
+func shareOver(t testing.TB, l *link, stdin io.Reader, args ...string) *process {
+	t.Helper()
+	var p *process
+	err := l.near.within(func() error {
+		p = spawn(t, stdin, append([]string{"share", "--room", "kitchen", "--listen", nearIP + ":0", "--mic", "none",
+			"--key-file", filepath.Join(t.TempDir(), "key"), "--log-level", "warn"}, args...)...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // carry takes packets from one end to the other until that is closed.

@@ -115,11 +115,11 @@ func ip(args string) error {
 	return nil
 }
 
-// browser starts a browser in the namespace, whose window has room for a
-// picture of 1280x720. It is steered through a pipe, which crosses namespaces.
-func (n *namespace) browser(t testing.TB) context.Context {
+// browser starts a browser in the namespace. It is steered through a pipe,
+// which crosses namespaces.
+func (n *namespace) browser(t testing.TB, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
-	ctx, stop, err := launch(chromedp.WindowSize(1400, 1000), chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
+	ctx, stop, err := launch(append(options, chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
 		// chromedp starts it on a thread of its own, which `within` does not reach.
 		nsenter, err := exec.LookPath("nsenter")
 		if err != nil {
@@ -130,7 +130,7 @@ func (n *namespace) browser(t testing.TB) context.Context {
 		cmd.Args = append([]string{nsenter, where, cmd.Path}, cmd.Args[1:]...)
 		cmd.Path = nsenter
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	}))
+	}))...)
 	if err != nil {
 		t.Fatal(err)
 	}
