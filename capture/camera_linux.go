@@ -117,15 +117,16 @@ func (c *v4l2Camera) IsAvailable() (bool, error) {
 }
 
 func (c *v4l2Camera) VideoRecord(p prop.Media) (video.Reader, error) {
-	var err error
 	for _, cc := range c.node.fourccs() {
-		if pixelFormats[cc] != p.FrameFormat {
-			continue
+		if pixelFormats[cc] == p.FrameFormat {
+			return c.record(v4l2Format{fourcc: cc, width: p.Width, height: p.Height, fps: float64(p.FrameRate)})
 		}
-		c.format, err = c.node.configure(v4l2Format{fourcc: cc, width: p.Width, height: p.Height, fps: float64(p.FrameRate)})
-		break
 	}
-	if err == nil {
+	return nil, fmt.Errorf("it does not offer %s", p.FrameFormat)
+}
+
+func (c *v4l2Camera) record(want v4l2Format) (_ video.Reader, err error) {
+	if c.format, err = c.node.configure(want); err == nil {
 		err = c.node.start(v4l2Buffers)
 	}
 	if err == nil {
@@ -134,7 +135,7 @@ func (c *v4l2Camera) VideoRecord(p prop.Media) (video.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.pixels, c.size = p.FrameFormat, sizeGuard{w: c.format.width, h: c.format.height}
+	c.pixels, c.size = pixelFormats[want.fourcc], sizeGuard{w: c.format.width, h: c.format.height}
 	if c.pixels == frame.FormatMJPEG {
 		c.jpeg = newJPEGDecoder()
 	}
