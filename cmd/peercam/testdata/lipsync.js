@@ -35,6 +35,31 @@ const lipsync = {
     return { flashes, beeps, latency };
   },
 
+  /** What is heard in so many seconds: mono, 48 kHz, signed 16 bit little endian, in base64. */
+  async record(seconds) {
+    const audio = new AudioContext({ sampleRate: 48000 });
+    await audio.audioWorklet.addModule(URL.createObjectURL(new Blob([recorder], { type: 'text/javascript' })));
+    const source = audio.createMediaStreamSource(new MediaStream(document.querySelector('video').srcObject.getAudioTracks()));
+    const tape = new AudioWorkletNode(audio, 'recorder');
+    const pcm = new Int16Array(48000 * seconds);
+    let have = 0;
+    await audio.resume();
+    await new Promise((resolve) => {
+      tape.port.onmessage = ({ data }) => {
+        const rest = data.subarray(0, pcm.length - have);
+        pcm.set(rest, have);
+        have += rest.length;
+        if (have === pcm.length) resolve();
+      };
+      source.connect(tape).connect(audio.destination);
+    });
+    await audio.close();
+    const bytes = new Uint8Array(pcm.buffer);
+    let text = '';
+    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    return btoa(text);
+  },
+
   /** How much the browser itself believes sound to be behind the picture, milliseconds. */
   async believed() {
     const [audio, video] = [await probe.inbound('audio'), await probe.inbound('video')];
@@ -64,6 +89,20 @@ const onsets = `registerProcessor('onsets', class extends AudioWorkletProcessor 
       }
       if (this.quiet > 0.3 * sampleRate) this.port.postMessage((currentFrame + i) / sampleRate);
       this.quiet = 0;
+    }
+    return true;
+  }
+})`;
+
+const recorder = `registerProcessor('recorder', class extends AudioWorkletProcessor {
+  room = new Int16Array(4800);
+  have = 0;
+  process([[sound]]) {
+    for (const v of sound ?? []) {
+      this.room[this.have++] = Math.round(v * 32767);
+      if (this.have < this.room.length) continue;
+      this.port.postMessage(this.room.slice());
+      this.have = 0;
     }
     return true;
   }
