@@ -88,6 +88,22 @@ func TestToneComesBack(t *testing.T) {
 	}
 }
 
+func TestATonePassesOpusUndistorted(t *testing.T) {
+	for channels := 1; channels <= 2; channels++ {
+		for _, amplitude := range []float64{16000, 28000} {
+			e := voiceEncoder{}
+			pcm := hear(t, packets(t, &e, tone(opusRate, channels, 1000, amplitude, 2), opusRate, channels, 0, 0), channels)
+			var left []int16
+			for i := len(pcm) / 2 / channels * channels; i < len(pcm)*9/10; i += channels {
+				left = append(left, pcm[i])
+			}
+			if got, rest := level(left, opusRate, 1000); rest > 0.01*got {
+				t.Errorf("%d channels, amplitude %.0f: THD+N is %.2f %%, want 1 at most", channels, amplitude, 100*rest/got)
+			}
+		}
+	}
+}
+
 func TestPacketsAreInStep(t *testing.T) {
 	for _, rate := range []int{44100, 48000} {
 		e := voiceEncoder{}
