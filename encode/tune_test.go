@@ -48,20 +48,58 @@ func TestMaxIntra(t *testing.T) {
 	}
 }
 
-func TestClockTellsTrueGaps(t *testing.T) {
+func TestClockTellsTheTrueRate(t *testing.T) {
 	for _, fps := range []float64{5, 15, 29.97, 30, 60} {
 		c := newPTSClock(30)
 		var first, last int64
 		for i := range 1000 {
 			pts, _ := c.next(at(i, fps))
-			if i == 100 { // by then it believes a rate that was not promised
+			if i == 300 { // by then it believes a rate that was not promised
 				first = pts
 			}
 			last = pts
 		}
-		want := 899 * clockRate / fps
-		if got := float64(last - first); got < want*0.9999 || got > want*1.0001 {
-			t.Errorf("%v fps: 899 frames last %.0f ticks, want %.0f", fps, got, want)
+		want := 699 * clockRate / fps
+		if got := float64(last - first); got < want*0.99 || got > want*1.01 {
+			t.Errorf("%v fps: 699 frames last %.0f ticks, want %.0f", fps, got, want)
+		}
+	}
+}
+
+// Pictures that come early and late by turns keep the bits that they would
+// have if they came evenly, and none is left out.
+func TestJitterCostsNoPictures(t *testing.T) {
+	for _, layered := range []bool{false, true} {
+		s := newScene(320, 180)
+		e, err := NewVP8(VP8Config{Width: 320, Height: 180, Bitrate: 300_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.SetLayered(layered); err != nil {
+			t.Fatal(err)
+		}
+		left, bytes := 0, 0
+		const n = 150
+		for i := range n {
+			f := NewFrame()
+			late := time.Duration(i*7919%31) * time.Millisecond
+			if err := e.Encode(s.frame(float64(i)/30), at(i, 30).Add(late), i == 0, f); err != nil {
+				t.Fatal(err)
+			}
+			if len(f.Data) == 0 {
+				left++
+			}
+			bytes += len(f.Data)
+			f.Release()
+		}
+		if left > 5 {
+			t.Errorf("layered %v: %d of %d pictures were left out", layered, left, n)
+		}
+		if rate := bytes * 8 * 30 / n; rate < 220_000 || rate > 380_000 {
+			t.Errorf("layered %v: %d bit/s, want 300000", layered, rate)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
