@@ -130,52 +130,6 @@ func closesWhileReading(t *testing.T, read func() error, c io.Closer) {
 	}
 }
 
-func TestAudioContract(t *testing.T) {
-	wav := wavBytes(1, 16, 1, 48000, make([]byte, 2*4800))
-	for name, spec := range map[string]string{
-		"test":     "test",
-		"wav":      "file:" + writeFile(t, "a.wav", wav),
-		"exec wav": "exec:" + forever("cat "+writeFile(t, "b.wav", streamed(wav))),
-		"exec raw": "exec:" + forever("head -c 9600 /dev/zero"),
-		"stdin":    "-",
-	} {
-		t.Run(name, func(t *testing.T) {
-			var o Options
-			if spec == "-" {
-				o.Stdin = livePipe(t, nil, make([]byte, 960))
-			}
-			src, err := ParseAudio(spec, o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c, ok := src.(io.Closer); ok {
-				t.Cleanup(func() { c.Close() })
-			}
-			for range 2 {
-				r, err := src.Open(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				var last time.Time
-				for range 5 {
-					s, err := r.Read()
-					if err != nil {
-						t.Fatal(err)
-					}
-					if s.Rate != 48000 || s.Channels != 1 || len(s.PCM) != 480 {
-						t.Errorf("%d samples at %d Hz, %d channels; want 480 at 48000, 1", len(s.PCM), s.Rate, s.Channels)
-					}
-					if !s.Time.After(last) {
-						t.Errorf("stamp %v after %v", s.Time, last)
-					}
-					last = s.Time
-				}
-				closesWhileReading(t, func() error { _, err := r.Read(); return err }, r)
-			}
-		})
-	}
-}
-
 // Whatever cannot be had is refused with an error that names it.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()

@@ -199,6 +199,17 @@ func TestPulseMicrophonesComeBeforeMonitors(t *testing.T) {
 	}
 }
 
+func TestPulseKeepsTheContract(t *testing.T) {
+	p := startPulse(t)
+	p.microphone("one", 500)
+	src, err := newMicrophone("one", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	audioContract(t, src, true)
+	audioContract(t, NewSound(src, SoundOptions{}), true)
+}
+
 func TestPulseDefaultIsFollowed(t *testing.T) {
 	p := startPulse(t)
 	p.microphone("one", 500)
