@@ -77,7 +77,7 @@ func (f tlsFlags) certificates(dir func() (string, error), log *slog.Logger) (*c
 	case f.TLSSelfSigned:
 		return selfSigned(dir, log)
 	case len(f.ACMEDomain) > 0:
-		return f.acme(dir, log, nil)
+		return f.acme(dir, log)
 	}
 	return nil, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
@@ -17,8 +17,7 @@ import (
 
 // acme gets certificates when somebody first asks for a name, proves the names
 // by TLS-ALPN-01 (RFC 8737) on the port that serves https, and renews in time.
-// client is for tests.
-func (f tlsFlags) acme(dir func() (string, error), log *slog.Logger, client *http.Client) (*certificates, error) {
+func (f tlsFlags) acme(dir func() (string, error), log *slog.Logger) (*certificates, error) {
 	for _, name := range f.ACMEDomain {
 		if isAddress(name) || !strings.Contains(name, ".") || strings.ContainsAny(name, "*/: ") {
 			return nil, usage("--acme-domain %q is no name that a certificate can be had for: write for instance cam.example.org", name)
@@ -35,6 +34,7 @@ func (f tlsFlags) acme(dir func() (string, error), log *slog.Logger, client *htt
 	if err != nil {
 		return nil, usageError{err}
 	}
+	client := &http.Client{Timeout: time.Minute, Transport: &acmeWire{base: http.DefaultTransport, log: log, orders: map[string]string{}}}
 	m := &autocert.Manager{
 		Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(f.ACMEDomain...), Cache: autocert.DirCache(filepath.Join(where, "acme")),
 		Client: &acme.Client{DirectoryURL: directory, HTTPClient: client, UserAgent: "peercam"},
@@ -42,21 +42,12 @@ func (f tlsFlags) acme(dir func() (string, error), log *slog.Logger, client *htt
 	config := serverTLS(func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := m.GetCertificate(hello)
 		if err != nil && slices.Contains(f.ACMEDomain, strings.ToLower(hello.ServerName)) {
-			log.Error("no certificate was given out: does the name lead here, and is port 443 open?", "name", hello.ServerName, "err", acmeReason(err))
+			log.Error("no certificate was given out: does the name lead here, and is port 443 open?", "name", hello.ServerName, "err", err)
 		}
 		return cert, err
 	})
 	config.NextProtos = append(config.NextProtos, acme.ALPNProto)
 	return &certificates{config: config, trusted: true, name: func(string) string { return f.ACMEDomain[0] }}, nil
-}
-
-// acmeReason is what an ACME server said, without the lines around it.
-func acmeReason(err error) string {
-	var order *acme.AuthorizationError
-	if errors.As(err, &order) && len(order.Errors) > 0 {
-		return errors.Join(order.Errors...).Error()
-	}
-	return err.Error()
 }
 
 // warnACMEPort says what is to be done when https is not on the port that ACME
