@@ -11,7 +11,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 export CGO_ENABLED := 1
 
-.PHONY: run build deps deps-test test race fuzz bench bench-net lint clean help
+.PHONY: run build deps deps-test test race fuzz bench bench-net lint clean help test-devices dist macos-app
 
 run: build ## install what is missing, build, and share the camera
 	@exec $(BIN) share $(ARGS)
@@ -29,6 +29,16 @@ deps-test: ## install what the tests need as well: Chromium and the reference to
 test: deps-test ## every test, with the race detector
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) test -race -tags $(TAGS) -timeout 15m ./...
+	@./.make/test-devices --if-possible
+
+test-devices: deps-test ## cameras and microphones, in a virtual machine that has some (Debian on amd64)
+	@./.make/test-devices $(ARGS)
+
+dist: ## release tarballs in dist/, DIST="amd64 arm64 armhf"; installs cross compilers (Debian)
+	@./.make/dist $(VERSION) $(DIST)
+
+macos-app: build ## bin/Peercam.app, which macOS asks about camera and microphone (on macOS)
+	@./.make/macos/app $(BIN) $(VERSION)
 
 FUZZTIME ?= 20s
 fuzz: deps-test ## run every fuzz target for FUZZTIME
@@ -52,7 +62,7 @@ lint: ## gofmt, vet and golangci-lint where it is installed
 	@if command -v golangci-lint >/dev/null; then golangci-lint run --build-tags $(TAGS); else echo "golangci-lint is not installed: skipped" >&2; fi
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

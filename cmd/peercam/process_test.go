@@ -18,8 +18,12 @@ import (
 )
 
 // peercamBinary builds peercam once, with this test's own tags and race detector, so
-// that all packages are compiled already.
+// that all packages are compiled already. PEERCAM_BINARY names one that is there
+// already, such as a release for another architecture under an emulator.
 var peercamBinary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("PEERCAM_BINARY"); path != "" {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "peercam-test")
 	if err != nil {
 		return "", err
