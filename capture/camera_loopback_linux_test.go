@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// loopback is a camera of v4l2loopback: it shows what is written to it.
-func loopback(t *testing.T) (path string) {
+// loopbackCamera is a camera of v4l2loopback: it shows what is written to it.
+func loopbackCamera(t *testing.T) (path string) {
 	t.Helper()
 	names, _ := filepath.Glob("/sys/devices/virtual/video4linux/video*/max_openers") // only v4l2loopback has that
 	if len(names) == 0 {
@@ -23,8 +23,8 @@ func loopback(t *testing.T) (path string) {
 	return "/dev/" + filepath.Base(filepath.Dir(names[0]))
 }
 
-// feed writes pictures to it, again and again, ten a second, until stop.
-func feed(t *testing.T, path string, w, h int, pictures [][]byte) (stop func()) {
+// feedCamera writes pictures to it, again and again, ten a second, until stop.
+func feedCamera(t *testing.T, path string, w, h int, pictures [][]byte) (stop func()) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -65,7 +65,7 @@ func feed(t *testing.T, path string, w, h int, pictures [][]byte) (stop func()) 
 // Among good pictures come broken ones: those are left out and counted, and
 // nothing of them is seen.
 func TestLoopbackBrokenJPEG(t *testing.T) {
-	path := loopback(t)
+	path := loopbackCamera(t)
 	good := readFile(t, "jpeg720p.jpg")
 	d := newJPEGDecoder()
 	defer d.close()
@@ -73,7 +73,7 @@ func TestLoopbackBrokenJPEG(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := feed(t, path, 1280, 720, [][]byte{
+	stop := feedCamera(t, path, 1280, 720, [][]byte{
 		good, halfOf(good), good, overwritten(good), bytes.Repeat([]byte("noise"), 1000),
 		readFile(t, "jpeg422.jpg"), // of another size
 		append(bytes.Clone(good), make([]byte, 500)...), good[:len(good)-2],
@@ -109,7 +109,7 @@ func TestLoopbackBrokenJPEG(t *testing.T) {
 
 // A virtual camera whose program ends and starts again comes back.
 func TestLoopbackProgramRestarts(t *testing.T) {
-	path := loopback(t)
+	path := loopbackCamera(t)
 	good := readFile(t, "jpeg720p.jpg")
 	d := newJPEGDecoder()
 	defer d.close()
@@ -117,7 +117,7 @@ func TestLoopbackProgramRestarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := feed(t, path, 1280, 720, [][]byte{good})
+	stop := feedCamera(t, path, 1280, 720, [][]byte{good})
 	src, err := newCamera(path, Options{Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestLoopbackProgramRestarts(t *testing.T) {
 	await(true)
 	stop()
 	await(false)
-	stop = feed(t, path, 1280, 720, [][]byte{good})
+	stop = feedCamera(t, path, 1280, 720, [][]byte{good})
 	await(true)
 	stop()
 }

@@ -52,32 +52,46 @@ func newCamera(spec string, o Options) (VideoSource, error) {
 	return c, nil
 }
 
-// find returns the cameras that are meant, best first. One that was opened
-// before and is known by more than its path is first, wherever it is now:
-// /dev/video0 may be another camera after a replug.
+// find returns the cameras that are meant, best first.
 func (c *cameraSource) find() ([]camera, error) {
 	cams, err := scanCameras(c.log)
 	if err != nil {
 		return nil, err
 	}
-	var meant []camera
-	if now := c.now.Load(); now != nil && c.spec != autoDevice && now.dev.stable() {
-		for _, cam := range cams {
-			if cam.dev.ID == now.dev.ID {
-				meant = append(meant, cam)
-			}
+	var last *Device
+	if now := c.now.Load(); now != nil && c.spec != autoDevice {
+		last = &now.dev
+	}
+	found, err := meant(c.spec, last, devicesOf(cams))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]camera, len(found))
+	for i, f := range found {
+		all[i] = cams[f]
+	}
+	return all, nil
+}
+
+// meant returns the indices of the cameras that spec means, best first. The
+// one that it meant last, if it is known by more than its path, comes first,
+// wherever it is now: /dev/video0 may be another camera after a replug.
+func meant(spec string, last *Device, have []Device) (all []int, err error) {
+	if last != nil && last.stable() {
+		if i := slices.IndexFunc(have, func(d Device) bool { return d.ID == last.ID }); i >= 0 {
+			all = append(all, i)
 		}
 	}
-	found, err := findDevices(KindCamera, c.spec, devicesOf(cams))
-	if err != nil && len(meant) == 0 {
+	found, err := findDevices(KindCamera, spec, have)
+	if err != nil && len(all) == 0 {
 		return nil, err
 	}
 	for _, i := range found {
-		if !slices.ContainsFunc(meant, func(m camera) bool { return m.dev.Path == cams[i].dev.Path }) {
-			meant = append(meant, cams[i])
+		if !slices.Contains(all, i) {
+			all = append(all, i)
 		}
 	}
-	return meant, nil
+	return all, nil
 }
 
 // check finds wishes that no camera which is there can fulfil.

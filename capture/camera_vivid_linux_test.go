@@ -141,6 +141,38 @@ func TestVividFormats(t *testing.T) {
 	}
 }
 
+func TestVividContract(t *testing.T) {
+	cam := aVivid(t)
+	for _, spec := range []string{"auto", cam.Name, cam.Path, cam.ID} {
+		src, err := ParseVideo(spec, Options{Log: testLog(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		videoContract(t, src, Format{640, 480, 25})
+		videoContract(t, Steady(Oriented(src, new(Orientation)), SteadyOptions{}), Format{640, 480, 25})
+	}
+}
+
+// After the machine slept the camera is opened again.
+func TestVividSleep(t *testing.T) {
+	r := openFor(t, aVivid(t).Path, Format{640, 480, 0})
+	f, err := r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	// as if it had been an hour less behind at the last picture
+	r.(*cameraReader).cam.cameraDriver.(*v4l2Camera).asleep.behind -= time.Hour
+	if _, err := r.Read(); !errors.Is(err, errAgain) {
+		t.Errorf("after a sleep: %v", err)
+	}
+	f, err = r.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+}
+
 func onePicture(t *testing.T, path string, cc uint32) (f *Frame, planes int) {
 	t.Helper()
 	c := &v4l2Camera{path: path, log: testLog(t), stop: -1, counts: new(cameraCounts)}

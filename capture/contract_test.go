@@ -55,7 +55,7 @@ func TestVideoContract(t *testing.T) {
 	}
 }
 
-// videoContract wants a source of 64x48.
+// videoContract wants a source that gives what it is asked for.
 func videoContract(t *testing.T, src VideoSource, want Format) {
 	t.Helper()
 	if src.String() == "" {
@@ -66,8 +66,9 @@ func videoContract(t *testing.T, src VideoSource, want Format) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := r.Format(); f.Width != 64 || f.Height != 48 {
-			t.Errorf("promises %v, want 64x48", f)
+		w, h := want.Width, want.Height
+		if f := r.Format(); f.Width != w || f.Height != h {
+			t.Errorf("promises %v, want %dx%d", f, w, h)
 		}
 		var last time.Time
 		for range 5 {
@@ -75,9 +76,9 @@ func videoContract(t *testing.T, src VideoSource, want Format) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if f.Rect != image.Rect(0, 0, 64, 48) || f.SubsampleRatio != image.YCbCrSubsampleRatio420 ||
-				len(f.Y) < 47*f.YStride+64 || len(f.Cb) < 23*f.CStride+32 || len(f.Cr) < 23*f.CStride+32 {
-				t.Errorf("a frame is %v %v, want 64x48 4:2:0", f.Rect, f.SubsampleRatio)
+			if f.Rect != image.Rect(0, 0, w, h) || f.SubsampleRatio != image.YCbCrSubsampleRatio420 ||
+				len(f.Y) < (h-1)*f.YStride+w || len(f.Cb) < (h/2-1)*f.CStride+w/2 || len(f.Cr) < (h/2-1)*f.CStride+w/2 {
+				t.Errorf("a frame is %v %v, want %dx%d 4:2:0", f.Rect, f.SubsampleRatio, w, h)
 			}
 			if !f.Time.After(last) {
 				t.Errorf("stamp %v after %v", f.Time, last)
@@ -96,6 +97,70 @@ func videoContract(t *testing.T, src VideoSource, want Format) {
 			return err
 		}, r)
 	}
+}
+
+// A source that ends or fails says so with its name, and says it again; under
+// Steady an end is an end, and a failure a slate.
+func TestVideoContractEnds(t *testing.T) {
+	clip := y4mFile64(t)
+	for name, c := range map[string]struct {
+		spec  string
+		stdin []byte
+		want  string // in the error; "" for io.EOF
+	}{
+		"stdin":           {"-", clip, ""},
+		"stdin, jpeg":     {"-", mjpegClip(t, 3), ""},
+		"stdin, cut off":  {"-", clip[:len(clip)-5], "stdin: ends within a frame"},
+		"command":         {"exec:cat " + writeFile(t, "a.y4m", clip), nil, "exec:cat: the command ended"},
+		"command, jpeg":   {"exec:cat " + writeFile(t, "a.mjpeg", mjpegClip(t, 3)), nil, "exec:cat: the command ended"},
+		"command, broken": {"exec:cat " + writeFile(t, "b.y4m", append(bytes.Clone(clip), "HELLO\n"...)), nil, "exec:cat: broken Y4M"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opened := make(chan struct{})
+			src, err := ParseVideo(c.spec, Options{Stdin: &gated{bytes.NewReader(c.stdin), 1000, opened}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in, ok := src.(io.Closer); ok {
+				defer in.Close()
+			}
+			r, err := src.Open(t.Context(), Format{64, 48, 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			close(opened)
+			for err == nil {
+				var f *Frame
+				if f, err = r.Read(); err == nil {
+					f.Release()
+				}
+			}
+			for range 2 {
+				if c.want == "" && err != io.EOF || !strings.Contains(err.Error(), c.want) {
+					t.Errorf("ends with %q, want %q", err, c.want)
+				}
+				_, err = r.Read()
+			}
+		})
+	}
+}
+
+// gated holds back all but the first bytes until somebody watches.
+type gated struct {
+	r      io.Reader
+	head   int
+	opened chan struct{}
+}
+
+func (g *gated) Read(b []byte) (int, error) {
+	if g.head == 0 {
+		<-g.opened
+		return g.r.Read(b)
+	}
+	n, err := g.r.Read(b[:min(len(b), g.head)])
+	g.head -= n
+	return n, err
 }
 
 // closesWhileReading checks that Close ends a Read that waits, for good.

@@ -23,7 +23,7 @@ func TestFindDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	have := []Device{
-		{Name: "Integrated Camera", ID: "/dev/v4l/by-id/usb-Chicony", Path: "/dev/video0"},
+		{Name: "Integrated Camera", ID: "/dev/v4l/by-id/usb-Chicony", Path: "/dev/video0", Serial: "0001"},
 		{Name: "HD Pro Webcam C920", ID: "/dev/v4l/by-id/usb-046d_C920_1", Path: node},
 		{Name: "HD Pro Webcam C920", ID: "/dev/v4l/by-id/usb-046d_C920_2", Path: "/dev/video4"},
 		{Name: "camera", ID: "/dev/video6", Path: "/dev/video6"},
@@ -39,6 +39,8 @@ func TestFindDevices(t *testing.T) {
 		"/dev/video4":                    {2},
 		"/dev/v4l/by-id/usb-046d_C920_2": {2},
 		link:                             {1},
+		"0001":                           {0},
+		"usb-046d_C920_1":                {1},
 	} {
 		if got, err := findDevices(KindCamera, spec, have); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v, %v, want %v", spec, got, err, want)
@@ -54,6 +56,35 @@ func TestFindDevices(t *testing.T) {
 		if _, err := findDevices(KindMicrophone, spec, nil); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "no microphone found") {
 			t.Errorf("%q among nothing: %v", spec, err)
 		}
+	}
+}
+
+// A camera stays the same one under another path, and a path means what is
+// there if the camera that it meant is not.
+func TestMeant(t *testing.T) {
+	a := Device{Name: "Cam", ID: "/dev/v4l/by-id/a", Path: "/dev/video0"}
+	b := Device{Name: "Cam", ID: "/dev/v4l/by-id/b", Path: "/dev/video2"}
+	plain := Device{Name: "Old", ID: "/dev/video4", Path: "/dev/video4"}
+	at := func(d Device, path string) Device { d.Path = path; return d }
+	for name, c := range map[string]struct {
+		spec string
+		last *Device
+		have []Device
+		want []int
+	}{
+		"first time":             {"/dev/video0", nil, []Device{a, b}, []int{0}},
+		"swapped":                {"/dev/video0", &a, []Device{at(b, "/dev/video0"), at(a, "/dev/video2")}, []int{1, 0}},
+		"only another fits":      {"/dev/video0", &a, []Device{at(b, "/dev/video0")}, []int{0}},
+		"only elsewhere":         {"/dev/video0", &a, []Device{at(a, "/dev/video1")}, []int{0}},
+		"same name, same camera": {"Cam", &b, []Device{a, b}, []int{1, 0}},
+		"known by its path only": {"/dev/video4", &plain, []Device{a, plain}, []int{1}},
+	} {
+		if got, err := meant(c.spec, c.last, c.have); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	if _, err := meant("/dev/video0", &a, []Device{b}); !errors.Is(err, ErrNoDevice) {
+		t.Errorf("neither: %v", err)
 	}
 }
 
