@@ -165,8 +165,10 @@ func (s *studio) shoot(n int) []*Frame {
 	return s.frames[had:]
 }
 
-func (s *studio) want(rungs uint32) {
-	s.Want(rungs, 0)
+func (s *studio) want(rungs uint32) { s.wantLayered(rungs, 0) }
+
+func (s *studio) wantLayered(rungs, layered uint32) {
+	s.Want(rungs, layered)
 	synctest.Wait()
 }
 

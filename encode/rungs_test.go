@@ -92,7 +92,7 @@ func TestRungsInLayers(t *testing.T) {
 			}
 			return out
 		}
-		s.Want(0b011, 0b010)
+		s.wantLayered(0b011, 0b010)
 		got := s.shootSize(9, 384, 368)
 		if l := layers(got[0]); slices.Max(l) != 0 {
 			t.Errorf("layers %v of a rung that is wanted in one", l)
@@ -103,7 +103,7 @@ func TestRungsInLayers(t *testing.T) {
 		if !s.Stats().Rungs[1].Layered || s.Stats().Rungs[0].Layered {
 			t.Error("Stats has the layers wrong")
 		}
-		s.Want(0b011, 0b001)
+		s.wantLayered(0b011, 0b001)
 		got = s.shootSize(5, 384, 368)
 		if a, b := layers(got[0]), layers(got[1]); !slices.Equal(a, []int{0, 2, 1, 2, 0}) || slices.Max(b) != 0 {
 			t.Errorf("the other way round: layers %v and %v", a, b)
@@ -168,26 +168,6 @@ func standing(tb testing.TB, rungs, layered uint32) *ladderRun {
 		}
 	})
 	return r
-}
-
-func TestThreeRungsCostNoAllocation(t *testing.T) {
-	r := standing(t, 7, 7)
-	picture, n := newScene(384, 368).frame(0), 0
-	encode := func() {
-		// The guard would leave pictures out, were they taken at this pace.
-		f := capture.Frame{YCbCr: picture, Time: at(n, 1)}
-		n++
-		r.picture(&f)
-	}
-	for range 20 {
-		encode()
-	}
-	if got := testing.AllocsPerRun(100, encode); got > 1 { // f itself
-		t.Errorf("%v allocations a picture", got)
-	}
-	if got := testing.AllocsPerRun(100, func() { r.Rungs() }); got != 0 {
-		t.Errorf("Rungs makes %v allocations", got)
-	}
 }
 
 // BenchmarkLadder encodes a camera-like 1280x720 at 30 Hz. cpu-ms/frame is the

@@ -76,7 +76,16 @@ func (m *monitor) line(kbps float64) string {
 	if !l.Open {
 		return fmt.Sprintf("○ %s · camera closed", plural(viewers, "viewer"))
 	}
-	return fmt.Sprintf("● %s · %dx%d · %.1f fps · %.0f kbit/s · rung %dp", plural(viewers, "viewer"), l.Width, l.Height, l.FPS, kbps, l.Height)
+	line := fmt.Sprintf("● %s · %dx%d · %.1f fps · %.0f kbit/s", plural(viewers, "viewer"), l.Width, l.Height, l.FPS, kbps)
+	for i, size := range m.ladder.Rungs() {
+		if l.Rungs[i].Wanted {
+			line += fmt.Sprintf(" · rung %dp", size.Height)
+		}
+	}
+	if relief := l.Relief.String(); relief != "" {
+		line += " · too slow for all: " + relief
+	}
+	return line
 }
 
 func plural(n int, what string) string {
