@@ -2,9 +2,11 @@ package capture
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/jpeg"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func readFile(t testing.TB, name string) []byte {
@@ -227,6 +230,43 @@ func FuzzJPEG(f *testing.F) {
 				t.Fatalf("frame of %v", frame.Rect)
 			}
 			frame.Release()
+		}
+	})
+}
+
+// FuzzJPEGStream feeds whole streams: whatever is in them, reading ends.
+func FuzzJPEGStream(f *testing.F) {
+	clip := mjpegClip(f, 2)
+	f.Add(clip)
+	f.Add(append(clip[:len(clip)-9], clip...))
+	f.Add(append([]byte("\xff\xd8\xff\xd9"), clip...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for rest := data; ; { // sizes that are legal, but slow to fuzz
+			i := bytes.Index(rest, []byte{0xff, 0xc0})
+			if i < 0 || len(rest) < i+9 {
+				break
+			}
+			rest = rest[i+2:]
+			if int(binary.BigEndian.Uint16(rest[3:]))*int(binary.BigEndian.Uint16(rest[5:])) > 1<<16 {
+				t.Skip()
+			}
+		}
+		s, err := openJPEGStream(bytes.NewReader(data), slog.New(slog.DiscardHandler))
+		for err == nil {
+			var at time.Time
+			if at, err = s.begin(); err != nil {
+				break
+			}
+			var frame *Frame
+			if frame, err = s.take(at); err == nil {
+				if frame.Rect.Dx()%2 != 0 || frame.Rect.Dy()%2 != 0 || frame.Time.IsZero() {
+					t.Fatalf("frame of %v at %v", frame.Rect, frame.Time)
+				}
+				frame.Release()
+			}
+		}
+		if s != nil {
+			closeStream(s)
 		}
 	})
 }
