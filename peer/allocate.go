@@ -14,7 +14,8 @@ import (
 //   - It gets no more than its own link carries, except on the smallest rung.
 //   - A rung follows its best viewer, so that a thin link never spoils it for
 //     a good one. Links within nearRate of the best count as equals, and the
-//     rung then follows the least of them.
+//     rung then follows the least of them. Only the smallest rung, below which
+//     there is nothing, goes so low that its base layer fits all who are on it.
 //   - Who cannot carry its rung loses the upper layers at once, and goes one
 //     rung down if that lasts, or if even half of the pictures are too many.
 //   - Down at once, up with patience.
@@ -150,6 +151,9 @@ func allocate(now time.Time, seats []*seat, rungs []encode.Size, most int) ladde
 		if rate, n = rungRate(seats, rung, rungMost(rungs, rung, most)); n == 0 {
 			continue
 		}
+		if rung == len(rungs)-1 {
+			rate = baseFits(seats, rung, rate)
+		}
 		plan.rates[rung] = max(rate, pauseRate)
 		plan.want |= 1 << rung
 		plan.layered |= 1 << rung
@@ -186,6 +190,22 @@ func rungRate(seats []*seat, rung, most int) (rate, n int) {
 		}
 	}
 	return rate, n
+}
+
+// baseFits lowers a rung's rate until its base layer fits all who are on it,
+// and gives each the layers that then fit.
+func baseFits(seats []*seat, rung, rate int) int {
+	for _, s := range seats {
+		if s.on(rung) {
+			rate = min(rate, int(float64(s.budget)/(thinRate*encode.LayerShare[0])))
+		}
+	}
+	for _, s := range seats {
+		if s.on(rung) {
+			s.got.layer = s.layers(rate)
+		}
+	}
+	return rate
 }
 
 // move chooses the rung by the viewer's own link and wish, and whether there
@@ -253,25 +273,32 @@ func (s *seat) change(now time.Time, rung int) {
 // thin chooses the layers that the link carries of a rung of rate bit/s, and
 // tells whether to go one rung down instead.
 func (s *seat) thin(now time.Time, rate int, last bool) (down bool) {
-	most := allLayers
-	if s.wish.saver {
-		most--
-	}
-	layer := 0
-	for l := range most + 1 {
-		if float64(s.budget) >= thinRate*float64(rate)*encode.LayerShare[l] {
-			layer = l
-		}
-	}
-	s.got.layer = layer
-	if layer == most {
+	s.got.layer = s.layers(rate)
+	if s.got.layer == s.most() {
 		s.thinSince = time.Time{}
 		return false
 	}
 	if s.thinSince.IsZero() {
 		s.thinSince = now
 	}
-	return !last && (layer == 0 || now.Sub(s.thinSince) >= thinTime)
+	return !last && (s.got.layer == 0 || now.Sub(s.thinSince) >= thinTime)
+}
+
+// most is the highest layer that the viewer asks for.
+func (s *seat) most() int {
+	if s.wish.saver {
+		return allLayers - 1
+	}
+	return allLayers
+}
+
+// layers is the highest layer that fits of a rung of rate bit/s.
+func (s *seat) layers(rate int) int {
+	layer := s.most()
+	for layer > 0 && float64(s.budget) < thinRate*float64(rate)*encode.LayerShare[layer] {
+		layer--
+	}
+	return layer
 }
 
 // explain says what keeps the viewer from more.

@@ -77,6 +77,23 @@ func TestAThinLinkSpoilsNothingForAGoodOne(t *testing.T) {
 	}
 }
 
+// Where there is but one size, a thin link gets its base layer.
+func TestOneSizeForAll(t *testing.T) {
+	good, bad := &seat{budget: 2_600_000}, &seat{budget: 380_000}
+	now := time.Unix(1000, 0)
+	var plan ladderPlan
+	for range 30 {
+		now = now.Add(100 * time.Millisecond)
+		plan = allocate(now, []*seat{good, bad}, threeRungs[:1], mostRate)
+	}
+	if good.got.layer != allLayers || bad.got.layer != 0 {
+		t.Errorf("layers %d and %d", good.got.layer, bad.got.layer)
+	}
+	if base := float64(plan.rates[0]) * encode.LayerShare[0]; base*thinRate > float64(bad.budget)+1 {
+		t.Errorf("a base layer of %.0f bit/s for a link that carries %d", base, bad.budget)
+	}
+}
+
 // Viewers who can nearly follow the best share its rung, at a rate that suits all.
 func TestEqualsShareARung(t *testing.T) {
 	a, b, c := &seat{budget: 1_500_000}, &seat{budget: 1_450_000}, &seat{budget: 1_300_000}
@@ -210,7 +227,7 @@ func TestAllocationKeepsItsPromises(t *testing.T) {
 					t.Fatalf("seed %d: rung %d is not encoded", seed, s.got.rung)
 				}
 				sent := float64(plan.rates[s.got.rung]) * encode.LayerShare[s.got.layer]
-				if s.got.rung < last && sent*thinRate > float64(s.budget)+1 {
+				if sent*thinRate > float64(max(s.budget, pauseRate))+1 {
 					t.Fatalf("seed %d: %.0f bit/s are sent where %d fit: %+v", seed, sent, s.budget, s.got)
 				}
 				climbed := !before[j].paused && s.got.rung < before[j].rung
