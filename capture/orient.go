@@ -92,8 +92,9 @@ func (o *Orientation) Get() (degrees int, mirror bool) {
 	return int(s&^mirrored) * 90, s&mirrored != 0
 }
 
-// Oriented turns the pictures of src as o says at the time. Want, and what its
-// readers promise, are of the turned picture.
+// Oriented turns the pictures of src as o says at the time. Open's want is about
+// src's own picture, as a camera on its side is still 1280x720; what the readers
+// promise is the turned one.
 //
 // If src is an io.Closer, so is the result.
 func Oriented(src VideoSource, o *Orientation) VideoSource {
@@ -108,19 +109,11 @@ type oriented struct {
 func (s *oriented) Unwrap() VideoSource { return s.VideoSource }
 
 func (s *oriented) Open(ctx context.Context, want Format) (VideoReader, error) {
-	r, err := s.VideoSource.Open(ctx, s.o.lay(want))
+	r, err := s.VideoSource.Open(ctx, want)
 	if err != nil {
 		return nil, err
 	}
 	return &orientedReader{VideoReader: r, o: s.o}, nil
-}
-
-// lay swaps width and height where the picture is laid on its side.
-func (o *Orientation) lay(f Format) Format {
-	if degrees, _ := o.Get(); degrees%180 != 0 {
-		f.Width, f.Height = f.Height, f.Width
-	}
-	return f
 }
 
 type orientedReader struct {
@@ -129,7 +122,13 @@ type orientedReader struct {
 	pool framePool
 }
 
-func (r *orientedReader) Format() Format { return r.o.lay(r.VideoReader.Format()) }
+func (r *orientedReader) Format() Format {
+	f := r.VideoReader.Format()
+	if degrees, _ := r.o.Get(); degrees%180 != 0 {
+		f.Width, f.Height = f.Height, f.Width
+	}
+	return f
+}
 
 func (r *orientedReader) Read() (*Frame, error) {
 	f, err := r.VideoReader.Read()

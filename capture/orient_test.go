@@ -62,15 +62,18 @@ func TestOriented(t *testing.T) {
 	if err := o.Set(90, true); err != nil {
 		t.Fatal(err)
 	}
-	videoContract(t, src, Format{64, 48, 100}) // the camera is asked for 48x64
+	videoContract(t, src, Format{64, 64, 100})
 	r, err := src.Open(t.Context(), Format{64, 48, 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for _, c := range []struct{ degrees, w, h int }{{90, 64, 48}, {180, 48, 64}, {0, 48, 64}, {270, 64, 48}} {
+	for _, c := range []struct{ degrees, w, h int }{{90, 48, 64}, {180, 64, 48}, {0, 64, 48}, {270, 48, 64}} {
 		if err := o.Set(c.degrees, false); err != nil { // while it is read
 			t.Fatal(err)
+		}
+		if f := r.Format(); f.Width != c.w || f.Height != c.h {
+			t.Errorf("turned by %d it promises %v, want %dx%d", c.degrees, f, c.w, c.h)
 		}
 		f, err := r.Read()
 		if err != nil {

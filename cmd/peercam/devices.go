@@ -52,7 +52,7 @@ func (d *devicesCommand) Run(ctx context.Context, env environment) error {
 			fmt.Fprintf(w, "\t%s %dx%d\t%s fps\n", f.PixelFormat, f.Width, f.Height, strings.Join(rates, ", "))
 		}
 		for _, c := range one.Controls {
-			fmt.Fprintf(w, "\t--control %s\tis %s%s\n", c, controlValue(c, c.Value), controlNote(c))
+			fmt.Fprintf(w, "\t--control %s, now %s%s\n", c, controlValue(c, c.Value), controlNote(c))
 		}
 		if len(one.Rates) > 0 {
 			fmt.Fprintf(w, "\t%s Hz\t%d channels\n", strings.Trim(fmt.Sprint(one.Rates), "[]"), slices.Max(append([]int{1}, one.Channels...)))
