@@ -80,10 +80,10 @@ var reliefs = [...]struct {
 	growth float64
 }{
 	{Relief{}, 1},
-	{Relief{Hurry: 1}, 1.15},
-	{Relief{Hurry: 2}, 1.15},
-	{Relief{Hurry: 2, Without: 1}, 1.15},
-	{Relief{Hurry: 2, Without: 2}, 1.4},
+	{Relief{Hurry: 1}, 1.1},
+	{Relief{Hurry: 2}, 1.1},
+	{Relief{Hurry: 2, Without: 1}, 1.1},
+	{Relief{Hurry: 2, Without: 2}, 1.3},
 	{Relief{Hurry: 2, Without: 2, Every: 1}, 2},
 	{Relief{Hurry: 2, Without: 2, Every: 2}, 1.5},
 	{Relief{Hurry: 2, Without: 2, Every: 3}, 1.34},
