@@ -29,10 +29,10 @@ const (
 	v4l2BadInARow = 60
 )
 
-// v4l2Camera is a camera for mediadevices' driver manager that hands out
-// *Frame, converted straight from the driver's buffers and stamped with the
-// driver's time. mediadevices' own cannot: it decodes MJPEG by image/jpeg,
-// knows neither times nor strides, and does not notice an unplug.
+// v4l2Camera is a driver as mediadevices has them that hands out *Frame,
+// converted straight from V4L2's buffers and stamped with their time.
+// mediadevices' own cannot: it decodes MJPEG by image/jpeg, knows neither times
+// nor strides, and does not notice an unplug.
 type v4l2Camera struct {
 	path string
 	log  *slog.Logger
