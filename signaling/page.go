@@ -2,13 +2,16 @@ package signaling
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html"
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,50 +48,86 @@ var mimeTypes = map[string]string{
 var pageHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
 		"media-src 'self' blob:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	"Referrer-Policy":            "no-referrer",
+	"Permissions-Policy":         "camera=(), microphone=(), geolocation=()",
+	"Cross-Origin-Opener-Policy": "same-origin",
+}
+
+// partHeaders go with everything. What a page is made of has no others: on a
+// thin link they would be a quarter of what it loads.
+var partHeaders = map[string]string{
 	"X-Content-Type-Options":       "nosniff",
-	"Referrer-Policy":              "no-referrer",
-	"Permissions-Policy":           "camera=(), microphone=(), geolocation=()",
-	"Cross-Origin-Opener-Policy":   "same-origin",
 	"Cross-Origin-Resource-Policy": "same-origin",
 	// Kept, but asked for each time: page and server change together.
 	"Cache-Control": "no-cache",
 }
 
+// forever is for what stands under its version: it never changes there.
+const forever = "public, max-age=31536000, immutable"
+
 type asset struct {
-	data []byte
-	mime string
-	etag string
+	data   []byte
+	packed []byte // by gzip; nil where that gains nothing
+	mime   string
+	etag   string
+	isPart bool // of a page: a script or a style
 }
 
-// pages maps a path below /viewer/ to what is there.
-type pages map[string]asset
+// pages maps a path below /viewer/ to what is there. Pages refer to
+// /viewer/@VERSION/, so that browsers ask for each version once.
+type pages struct {
+	files   map[string]asset
+	version string
+}
 
-func newPages(fsys fs.FS) pages {
-	p := pages{}
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+func newPages(fsys fs.FS) *pages {
+	p := &pages{files: map[string]asset{}}
+	read := func(visit func(name string, data []byte)) {
+		err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(fsys, name)
+			visit(name, data)
 			return err
+		})
+		if err != nil {
+			panic(err) // the files are part of the program
 		}
-		data, err := fs.ReadFile(fsys, name)
-		sum := sha256.Sum256(data)
-		kind := mimeTypes[path.Ext(name)]
-		if kind == "" {
-			kind = "text/plain; charset=utf-8"
-		}
-		p[name] = asset{data: data, mime: kind, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
-		return err
-	})
-	if err != nil {
-		panic(err) // the files are part of the program
 	}
+	all := sha256.New()
+	read(func(name string, data []byte) { fmt.Fprintf(all, "%s %d ", name, len(data)); all.Write(data) })
+	p.version = "@" + base64.RawURLEncoding.EncodeToString(all.Sum(nil)[:9])
+	read(func(name string, data []byte) { p.files[name] = newAsset(name, data, p.version) })
 	return p
 }
 
-func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for name, value := range pageHeaders {
-		w.Header().Set(name, value)
+func newAsset(name string, data []byte, version string) asset {
+	a := asset{data: data, mime: mimeTypes[path.Ext(name)]}
+	switch {
+	case a.mime == "":
+		a.mime = "text/plain; charset=utf-8"
+	case path.Ext(name) == ".html", path.Ext(name) == ".webmanifest":
+		a.data = bytes.ReplaceAll(data, []byte(`"/viewer/`), []byte(`"/viewer/`+version+`/`))
+	case path.Ext(name) == ".js", path.Ext(name) == ".css":
+		a.isPart = true
 	}
+	sum := sha256.Sum256(a.data)
+	a.etag = base64.RawURLEncoding.EncodeToString(sum[:12])
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one
+	_, _ = z.Write(a.data)                                // to memory
+	_ = z.Close()
+	if b.Len() < len(a.data)*9/10 {
+		a.packed = b.Bytes()
+	}
+	return a
+}
+
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	setHeaders(w, partHeaders)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		setHeaders(w, pageHeaders)
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are understood here", http.StatusMethodNotAllowed)
 		return
@@ -101,8 +140,16 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case name == "favicon.ico":
 		p.serve(w, r, "icon.svg")
 	case isFile:
+		if version, rest, ok := strings.Cut(file, "/"); ok && strings.HasPrefix(version, "@") {
+			// A page of another version gets what there is, and asks again.
+			file = rest
+			if version == p.version {
+				w.Header().Set("Cache-Control", forever)
+			}
+		}
 		p.serve(w, r, file)
 	case strings.HasSuffix(name, "/") && CheckRoom(name[:len(name)-1]) == nil:
+		setHeaders(w, pageHeaders)
 		http.Redirect(w, r, "/"+name[:len(name)-1], http.StatusPermanentRedirect)
 	default:
 		if err := CheckRoom(name); err != nil {
@@ -113,18 +160,50 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p pages) serve(w http.ResponseWriter, r *http.Request, file string) {
-	a, ok := p[file]
+func (p *pages) serve(w http.ResponseWriter, r *http.Request, file string) {
+	a, ok := p.files[file]
 	if !ok {
 		notFound(w, "there is nothing here")
 		return
 	}
+	if !a.isPart {
+		setHeaders(w, pageHeaders)
+	}
 	w.Header().Set("Content-Type", a.mime)
-	w.Header().Set("ETag", a.etag)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data))
+	data, etag := a.data, a.etag
+	if a.packed != nil {
+		w.Header().Set("Vary", "Accept-Encoding")
+		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+			w.Header().Set("Content-Encoding", "gzip")
+			data, etag = a.packed, etag+"-gz"
+		}
+	}
+	w.Header().Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3).
+func acceptsGzip(header string) bool {
+	for _, one := range strings.Split(header, ",") {
+		coding, params, _ := strings.Cut(one, ";")
+		if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			q, isQ := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			weight, err := strconv.ParseFloat(q, 64)
+			return !isQ || err == nil && weight > 0
+		}
+	}
+	return false
+}
+
+func setHeaders(w http.ResponseWriter, headers map[string]string) {
+	for name, value := range headers {
+		w.Header().Set(name, value)
+	}
 }
 
 func notFound(w http.ResponseWriter, why string) {
+	setHeaders(w, pageHeaders)
+	w.Header().Set("Cache-Control", partHeaders["Cache-Control"])
 	w.Header().Set("Content-Type", mimeTypes[".html"])
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = w.Write([]byte(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +

@@ -1,6 +1,9 @@
 package signaling
 
 import (
+	"compress/gzip"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -45,7 +48,11 @@ func TestPages(t *testing.T) {
 		if w.Code != c.status || w.Header().Get("Content-Type") != c.kind {
 			t.Errorf("GET %s: %d %s, want %d %s", c.path, w.Code, w.Header().Get("Content-Type"), c.status, c.kind)
 		}
-		for name, value := range pageHeaders {
+		want := maps.Clone(partHeaders)
+		if !strings.HasPrefix(c.kind, "text/javascript") && !strings.HasPrefix(c.kind, "text/css") {
+			maps.Copy(want, pageHeaders)
+		}
+		for name, value := range want {
 			if w.Header().Get(name) != value {
 				t.Errorf("GET %s: %s is %q", c.path, name, w.Header().Get(name))
 			}
@@ -72,6 +79,52 @@ func TestPages(t *testing.T) {
 	}
 	if w := getPage(h, http.MethodGet, "//evil.example/", nil); w.Code != http.StatusNotFound {
 		t.Errorf("//evil.example/: %d to %s", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// A browser on a thin link loads a third, and the second time nothing but the
+// page itself.
+func TestPagesAreSmallAndKept(t *testing.T) {
+	h := Pages()
+	for _, c := range []struct {
+		accept string
+		packed bool
+	}{{"gzip, deflate, br", true}, {"br;q=1, GZIP;q=0.5", true}, {"", false}, {"gzip;q=0", false}, {"gzip;q=nonsense", false}, {"identity", false}} {
+		plain := getPage(h, http.MethodGet, "/viewer/style.css", nil)
+		w := getPage(h, http.MethodGet, "/viewer/style.css", http.Header{"Accept-Encoding": {c.accept}})
+		body := w.Body.Bytes()
+		if packed := w.Header().Get("Content-Encoding") == "gzip"; packed != c.packed || w.Header().Get("Vary") != "Accept-Encoding" {
+			t.Errorf("Accept-Encoding %q: packed %v, want %v; Vary %q", c.accept, packed, c.packed, w.Header().Get("Vary"))
+			continue
+		}
+		if c.packed {
+			if len(body) > plain.Body.Len()/2 || w.Header().Get("ETag") == plain.Header().Get("ETag") {
+				t.Errorf("%d of %d bytes are left, ETag %s", len(body), plain.Body.Len(), w.Header().Get("ETag"))
+			}
+			z, err := gzip.NewReader(w.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err = io.ReadAll(z); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if string(body) != plain.Body.String() {
+			t.Errorf("Accept-Encoding %q: another file came", c.accept)
+		}
+	}
+	page := getPage(h, http.MethodGet, "/kitchen", nil)
+	script := regexp.MustCompile(`/viewer/@[^/"]+/main.js`).FindString(page.Body.String())
+	if w := getPage(h, http.MethodGet, script, nil); w.Code != 200 || w.Header().Get("Cache-Control") != forever {
+		t.Errorf("%s: %d, kept %q", script, w.Code, w.Header().Get("Cache-Control"))
+	}
+	for _, path := range []string{"/viewer/@older/main.js", "/viewer/main.js", "/kitchen"} {
+		if w := getPage(h, http.MethodGet, path, nil); w.Code != 200 || w.Header().Get("Cache-Control") != "no-cache" {
+			t.Errorf("%s: %d, kept %q", path, w.Code, w.Header().Get("Cache-Control"))
+		}
+	}
+	if w := getPage(h, http.MethodGet, strings.Replace(script, "main", "nothing", 1), nil); w.Code != 404 || w.Header().Get("Cache-Control") != "no-cache" {
+		t.Errorf("a file that is not there: %d, kept %q", w.Code, w.Header().Get("Cache-Control"))
 	}
 }
 

@@ -85,7 +85,7 @@ export function openSocket() {
 /** What a link with a key needs besides, on its way while the socket opens. */
 if (/[#&]k=/.test(location.hash)) {
   for (const name of ['proof', ...['hkdf', 'hmac', 'sha2', 'utils', '_md', '_u64'].map((n) => `vendor/noble/${n}`)]) {
-    document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: `/viewer/${name}.js` }));
+    document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: new URL(`${name}.js`, import.meta.url) }));
   }
 }
 
