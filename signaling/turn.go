@@ -67,6 +67,7 @@ type TURN struct {
 	refused map[string]uint64
 	total   turnCounters // of relays that ended
 	relays  map[*relay]struct{}
+	ports   map[relayPort]*relay
 }
 
 // TURNStats is what a TURN server has to tell about itself.
@@ -103,7 +104,7 @@ func NewTURN(cfg TURNConfig) (*TURN, error) {
 		cfg: cfg, secret: TURNSecret(rand.Text()),
 		reach:   newReach(cfg.Allow, cfg.Known),
 		quota:   quota{max: cfg.Relays, perAddress: cfg.RelaysPerAddress, perUser: cfg.RelaysPerUser},
-		streams: map[string]*turnStream{}, refused: map[string]uint64{}, relays: map[*relay]struct{}{},
+		streams: map[string]*turnStream{}, refused: map[string]uint64{}, relays: map[*relay]struct{}{}, ports: map[relayPort]*relay{},
 	}, nil
 }
 
@@ -132,17 +133,21 @@ func (t *TURN) Run(ctx context.Context) error {
 		LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled},
 		EventHandler: turn.EventHandler{
 			OnAllocationCreated: func(client, _ net.Addr, _, user, _ string, at net.Addr, _ int) { t.opened(client, user, at) },
+			OnChannelCreated: func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
+				t.bound(client, at, peer, number)
+			},
+			OnChannelDeleted:    func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) { t.bound(client, at, peer, 0) },
 			OnAllocationDeleted: func(client, _ net.Addr, _, _, _ string) { t.reach.forget(client) },
 		},
 	}
 	for _, c := range t.cfg.Packets {
 		cfg.PacketConnConfigs = append(cfg.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn: c, RelayAddressGenerator: &relayMaker{t}, PermissionHandler: t.permit,
+			PacketConn: c, RelayAddressGenerator: &relayMaker{t, newBatchConn(c)}, PermissionHandler: t.permit,
 		})
 	}
 	for _, l := range t.cfg.Streams {
 		cfg.ListenerConfigs = append(cfg.ListenerConfigs, turn.ListenerConfig{
-			Listener: &turnListener{l, t}, RelayAddressGenerator: &relayMaker{t}, PermissionHandler: t.permit,
+			Listener: &turnListener{l, t}, RelayAddressGenerator: &relayMaker{t: t}, PermissionHandler: t.permit,
 		})
 	}
 	server, err := turn.NewServer(cfg)

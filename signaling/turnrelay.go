@@ -3,6 +3,7 @@ package signaling
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -26,6 +27,9 @@ type relay struct {
 	in, out  *rate.Limiter // bytes
 	counters turnCounters
 	to, from atomic.Pointer[passage] // the last decisions
+	batch    *batch                  // ReadFrom's alone
+	clients  batchConn               // the server's socket of a client over UDP, else nil
+	channels atomic.Pointer[channels]
 	once     sync.Once
 }
 
@@ -67,10 +71,14 @@ func (r *relay) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return r.WriteToUDPAddrPort(b, p.way)
 }
 
-// ReadFrom receives a packet for the client.
+// ReadFrom receives a packet for the client. Those of its channels are on their
+// way already.
 func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
-		n, from, err := r.ReadFromUDPAddrPort(b)
+		if r.batch.last() && r.clients != nil {
+			r.batch.flush(r.clients)
+		}
+		packet, from, err := r.batch.take()
 		if err != nil {
 			return 0, nil, err
 		}
@@ -81,10 +89,17 @@ func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 			p.udp = net.UDPAddrFromAddrPort(p.way)
 			r.from.Store(p)
 		}
-		if r.pass(r.in, n) {
-			return n, p.udp, nil
+		if !r.pass(r.in, len(packet)) {
+			r.counters.dropped.Add(1)
+			continue
 		}
-		r.counters.dropped.Add(1)
+		if c := r.channels.Load(); c != nil {
+			if number, ok := c.number[p.way]; ok {
+				r.batch.forward(len(packet), number, c.client)
+				continue
+			}
+		}
+		return copy(b, packet), p.udp, nil
 	}
 }
 
@@ -105,6 +120,7 @@ func (r *relay) Close() error {
 		r.t.quota.release(r)
 		r.t.mu.Lock()
 		delete(r.t.relays, r)
+		delete(r.t.ports, r.port)
 		r.t.total.add(&r.counters)
 		r.t.mu.Unlock()
 		r.t.running.Done()
@@ -113,7 +129,10 @@ func (r *relay) Close() error {
 }
 
 // relayMaker makes relays for pion.
-type relayMaker struct{ t *TURN }
+type relayMaker struct {
+	t       *TURN
+	clients batchConn // nil for streams
+}
 
 var (
 	errTCPRelay   = errors.New("TURN: relays of TCP (RFC 6062) are not offered")
@@ -149,7 +168,7 @@ func (m *relayMaker) AllocatePacketConn(c turn.AllocateListenerConfig) (net.Pack
 		t.quota.release(r)
 		return nil, nil, err
 	}
-	r.UDPConn = conn
+	r.UDPConn, r.batch, r.clients = conn, newBatch(newBatchConn(conn)), m.clients
 	r.port = relayPort{v6, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
 	public := netip.AddrPortFrom(t.cfg.Public[i], r.port.port)
 	t.mu.Lock()
@@ -159,6 +178,7 @@ func (m *relayMaker) AllocatePacketConn(c turn.AllocateListenerConfig) (net.Pack
 		return nil, nil, errors.Join(errNoRelay, conn.Close())
 	}
 	t.relays[r] = struct{}{}
+	t.ports[r.port] = r
 	t.running.Add(1)
 	t.mu.Unlock()
 	t.reach.addRelay(r.port, public)
@@ -189,17 +209,50 @@ func (t *TURN) listen(network string, port int) (*net.UDPConn, error) {
 
 // opened is told of a relay that pion has made for a client.
 func (t *TURN) opened(client net.Addr, user string, at net.Addr) {
-	public := at.(*net.UDPAddr).AddrPort()
-	port := relayPort{public.Addr().Unmap().Is6(), public.Port()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for r := range t.relays {
-		if r.port == port {
-			t.quota.belongs(r, prefixOf(client))
-		}
+	if r := t.relayAt(at); r != nil {
+		t.quota.belongs(r, prefixOf(client))
 	}
 	if s := t.streams[client.String()]; s != nil {
 		s.member.Store(true)
 	}
 	t.cfg.Log.Debug("TURN: relay opened", "client", client, "user", user, "relay", at)
+}
+
+// relayAt finds a relay by its public address; t.mu is held.
+func (t *TURN) relayAt(at net.Addr) *relay {
+	udp, ok := at.(*net.UDPAddr)
+	if !ok {
+		return nil
+	}
+	port := relayPort{udp.IP.To4() == nil, uint16(udp.Port)} //nolint:gosec // a port
+	return t.ports[port]
+}
+
+// bound is told of a channel that a client has made, or lost: number 0.
+func (t *TURN) bound(client, at, peer net.Addr, number uint16) {
+	to, ok := peer.(*net.UDPAddr)
+	from, overUDP := client.(*net.UDPAddr)
+	if !ok || !overUDP {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.relayAt(at)
+	if r == nil || r.clients == nil {
+		return
+	}
+	now := &channels{client: from, number: map[netip.AddrPort]uint16{}}
+	if old := r.channels.Load(); old != nil {
+		maps.Copy(now.number, old.number)
+	}
+	addr := to.AddrPort()
+	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+	if number == 0 {
+		delete(now.number, addr)
+	} else {
+		now.number[addr] = number
+	}
+	r.channels.Store(now)
 }
