@@ -11,13 +11,12 @@ import (
 // every second, what is missed least first:
 //
 //  1. libvpx tries less hard (cpu-used), which costs up to 1 dB, in two steps;
-//  2. the smallest rung goes, then the next: their viewers get the next larger
-//     rung's base layers, and who has a thin link suffers;
-//  3. of the camera's pictures only every second, third, fourth is encoded.
+//  2. of the camera's pictures only every second, third, fourth is encoded.
 //
-// What would free nothing, such as a rung that nobody watches, goes together
-// with the next that does. It comes back one by one, once there has been room
-// for it for a while; a while which doubles if that proves wrong.
+// The smaller rungs stay: together they cost a third of the largest, and who
+// watches them over a thin link has nothing else. What gave way comes back one
+// by one, once there has been room for it for a while; a while which doubles if
+// that proves wrong.
 type guard struct {
 	level int // as in relief
 
@@ -48,24 +47,15 @@ const (
 type Relief struct {
 	// Hurry is how much faster than chosen libvpx works: 0, 1 or 2.
 	Hurry int
-	// Without is how many of the lower rungs are not offered: 0, 1 or 2.
-	Without int
 	// Every is how many pictures there are to one that is encoded, less one.
 	Every int
 }
 
-// String is for the status line: "" or such as "quick encoding, 1 size less".
+// String is for the status line: "" or such as "quick encoding, 1 of 2 pictures".
 func (r Relief) String() string {
 	var parts []string
 	if r.Hurry > 0 {
 		parts = append(parts, "quick encoding")
-	}
-	switch r.Without {
-	case 0:
-	case 1:
-		parts = append(parts, "1 size less")
-	default:
-		parts = append(parts, fmt.Sprint(r.Without, " sizes less"))
 	}
 	if r.Every > 0 {
 		parts = append(parts, fmt.Sprintf("1 of %d pictures", r.Every+1))
@@ -82,11 +72,9 @@ var reliefs = [...]struct {
 	{Relief{}, 1},
 	{Relief{Hurry: 1}, 1.1},
 	{Relief{Hurry: 2}, 1.1},
-	{Relief{Hurry: 2, Without: 1}, 1.1},
-	{Relief{Hurry: 2, Without: 2}, 1.3},
-	{Relief{Hurry: 2, Without: 2, Every: 1}, 2},
-	{Relief{Hurry: 2, Without: 2, Every: 2}, 1.5},
-	{Relief{Hurry: 2, Without: 2, Every: 3}, 1.34},
+	{Relief{Hurry: 2, Every: 1}, 2},
+	{Relief{Hurry: 2, Every: 2}, 1.5},
+	{Relief{Hurry: 2, Every: 3}, 1.34},
 }
 
 func (g *guard) relief() Relief { return reliefs[g.level].Relief }
@@ -108,14 +96,14 @@ func (g *guard) load() float64 {
 	return g.took / (g.interval * float64(g.relief().Every+1))
 }
 
-// encoded tells that the picture taken at now took so long to encode for the
-// rungs in the mask, and that dropped pictures before it came too soon. It
-// returns whether the relief has changed.
-func (g *guard) encoded(now time.Time, took time.Duration, dropped int, rungs uint32) bool {
+// encoded tells that the picture taken at now took so long to encode, and that
+// dropped pictures before it came too soon. It returns whether the relief has
+// changed.
+func (g *guard) encoded(now time.Time, took time.Duration, dropped int) bool {
 	gap := now.Sub(g.last).Seconds()
 	interval := gap / float64(1+dropped+g.skipped)
 	g.last, g.skipped = now, 0
-	if gap <= 0 || gap > 2 || rungs == 0 { // a pause, or nothing to learn from
+	if gap <= 0 || gap > 2 { // a pause, or nothing to learn from
 		return false
 	}
 	g.patience = max(g.patience, leastPatience)
@@ -130,7 +118,7 @@ func (g *guard) encoded(now time.Time, took time.Duration, dropped int, rungs ui
 	switch load := g.load(); {
 	case g.settled < guardWindow:
 	case load > tooBusy:
-		return g.giveWay(rungs)
+		return g.giveWay()
 	case g.level > 0 && load*reliefs[g.level].growth < restful:
 		if g.well += gap; g.well >= g.patience {
 			g.change(g.level-1, true)
@@ -145,25 +133,15 @@ func (g *guard) encoded(now time.Time, took time.Duration, dropped int, rungs ui
 	return false
 }
 
-func (g *guard) giveWay(rungs uint32) bool {
-	to := g.level + 1
-	for to < len(reliefs) && !frees(to, rungs) {
-		to++
-	}
-	if to == len(reliefs) {
+func (g *guard) giveWay() bool {
+	if g.level == len(reliefs)-1 {
 		return false // there is nothing left: the mailbox drops the rest
 	}
 	if g.returned && g.settled < relapse {
 		g.patience = min(2*g.patience, mostPatience)
 	}
-	g.change(to, false)
+	g.change(g.level+1, false)
 	return true
-}
-
-// frees tells whether a level saves work while these rungs are encoded.
-func frees(level int, rungs uint32) bool {
-	before, after := reliefs[level-1].Without, reliefs[level].Without
-	return before == after || rungs>>(maxRungs-after)&1 != 0
 }
 
 func (g *guard) change(level int, returned bool) {

@@ -15,7 +15,6 @@ type machine struct {
 	guard
 	now     time.Time
 	fps     float64
-	rungs   uint32
 	cost    func(r Relief) time.Duration
 	levels  []int // that the guard went through
 	skips   int
@@ -35,7 +34,7 @@ func (m *machine) run(seconds float64) {
 		took := m.cost(m.relief())
 		busy = start.Add(took)
 		m.encodes++
-		if m.encoded(m.now, took, dropped, m.rungs) {
+		if m.encoded(m.now, took, dropped) {
 			m.levels = append(m.levels, m.level)
 		}
 		dropped = 0
@@ -62,61 +61,39 @@ func (m *machine) run(seconds float64) {
 	}
 }
 
-// costing makes a cost of the top rung's time, with what hurry and the lower
-// rungs make of it.
+// costing makes a cost of a picture's time, with what hurry makes of it.
 func costing(top time.Duration) func(Relief) time.Duration {
 	return func(r Relief) time.Duration {
-		c := float64(top) * (1 - 0.11*float64(r.Hurry))
-		c += float64(top) * []float64{0.4, 0.3, 0}[r.Without]
-		return time.Duration(c)
+		return time.Duration(float64(top) * (1 - 0.11*float64(r.Hurry)))
 	}
 }
 
 func TestGuardGivesWayInOrder(t *testing.T) {
-	const three, topOnly = 7, 1
 	for _, c := range []struct {
 		what  string
-		top   time.Duration
+		took  time.Duration
 		fps   float64
-		rungs uint32
 		level int
 	}{
-		{"a laptop", 5 * time.Millisecond, 30, three, 0},
-		{"just fast enough", 19 * time.Millisecond, 30, three, 0},
-		{"a little slow", 21 * time.Millisecond, 30, three, 1},
-		{"slow", 24 * time.Millisecond, 30, three, 2},
-		{"slow, and three sizes asked", 27 * time.Millisecond, 30, three, 4},
-		{"a Pi with 720p and one size", 45 * time.Millisecond, 30, topOnly, 5},
-		{"a Pi with 1080p", 90 * time.Millisecond, 30, topOnly, 6},
-		{"beyond all hope", 500 * time.Millisecond, 30, topOnly, 7},
-		{"a slow camera leaves time", 45 * time.Millisecond, 10, three, 0},
+		{"a laptop", 8 * time.Millisecond, 30, 0},
+		{"just fast enough", 27 * time.Millisecond, 30, 0},
+		{"a little slow", 29 * time.Millisecond, 30, 1},
+		{"slow", 33 * time.Millisecond, 30, 2},
+		{"a Pi with 720p", 45 * time.Millisecond, 30, 3},
+		{"a Pi with 1080p", 90 * time.Millisecond, 30, 4},
+		{"beyond all hope", 500 * time.Millisecond, 30, 5},
+		{"a slow camera leaves time", 45 * time.Millisecond, 10, 0},
 	} {
-		cost := costing(c.top)
-		if c.rungs == topOnly {
-			all := cost
-			cost = func(r Relief) time.Duration { r.Without = 2; return all(r) }
-		}
-		m := machine{fps: c.fps, rungs: c.rungs, cost: cost}
+		m := machine{fps: c.fps, cost: costing(c.took)}
 		m.run(40)
-		settled := m.level
-		if settled != c.level {
+		if m.level != c.level {
 			t.Errorf("%s: went through levels %v, want %d in the end", c.what, m.levels, c.level)
 		}
 	}
 }
 
-func TestGuardKeepsLowerRungsThatCostNothing(t *testing.T) {
-	m := machine{fps: 30, rungs: 1, cost: func(r Relief) time.Duration {
-		return time.Duration(float64(29*time.Millisecond) * (1 - 0.06*float64(r.Hurry)))
-	}}
-	m.run(10)
-	if m.relief() != (Relief{Hurry: 1}) {
-		t.Errorf("%+v: no rung has to go", m.relief())
-	}
-}
-
 func TestGuardEncodesEvenly(t *testing.T) {
-	m := machine{fps: 30, rungs: 1, cost: func(Relief) time.Duration { return 45 * time.Millisecond }}
+	m := machine{fps: 30, cost: func(Relief) time.Duration { return 45 * time.Millisecond }}
 	m.run(10)
 	m.encodes, m.skips = 0, 0
 	m.run(10)
@@ -127,19 +104,19 @@ func TestGuardEncodesEvenly(t *testing.T) {
 
 func TestGuardComesBack(t *testing.T) {
 	slow := true
-	m := machine{fps: 30, rungs: 7, cost: func(r Relief) time.Duration {
+	m := machine{fps: 30, cost: func(r Relief) time.Duration {
 		if slow {
 			return 60 * time.Millisecond
 		}
 		return costing(5 * time.Millisecond)(r)
 	}}
 	m.run(20)
-	if m.level < 5 {
+	if m.level < 3 {
 		t.Fatalf("levels %v", m.levels)
 	}
 	slow = false // the other program has ended
 	m.run(5)
-	if m.level < 5 {
+	if m.level < 3 {
 		t.Error("something came back within 5 s")
 	}
 	m.run(100)
@@ -151,8 +128,8 @@ func TestGuardComesBack(t *testing.T) {
 // TestGuardDoesNotSwing has a machine whose load rises when something comes
 // back by more than the guard expects: it must try ever more rarely.
 func TestGuardDoesNotSwing(t *testing.T) {
-	m := machine{fps: 30, rungs: 7, cost: func(r Relief) time.Duration {
-		if r.Without < 2 {
+	m := machine{fps: 30, cost: func(r Relief) time.Duration {
+		if r.Every < 1 {
 			return 40 * time.Millisecond
 		}
 		return 10 * time.Millisecond
@@ -170,7 +147,7 @@ func TestGuardDoesNotSwing(t *testing.T) {
 
 func TestGuardOverlooksAHiccup(t *testing.T) {
 	n := 0
-	m := machine{fps: 30, rungs: 7, cost: func(Relief) time.Duration {
+	m := machine{fps: 30, cost: func(Relief) time.Duration {
 		if n++; n%150 == 100 {
 			return 150 * time.Millisecond
 		}
@@ -183,9 +160,9 @@ func TestGuardOverlooksAHiccup(t *testing.T) {
 }
 
 func FuzzGuard(f *testing.F) {
-	f.Add(int64(33_000_000), int64(20_000_000), int64(90_000_000), uint8(0), uint8(7))
-	f.Add(int64(-1), int64(1)<<62, int64(0), uint8(200), uint8(0))
-	f.Fuzz(func(t *testing.T, gap, short, long int64, dropped, rungs uint8) {
+	f.Add(int64(33_000_000), int64(20_000_000), int64(90_000_000), uint8(0))
+	f.Add(int64(-1), int64(1)<<62, int64(0), uint8(200))
+	f.Fuzz(func(t *testing.T, gap, short, long int64, dropped uint8) {
 		var g guard
 		now := at(0, 30)
 		for i := range 500 {
@@ -197,7 +174,7 @@ func FuzzGuard(f *testing.F) {
 				took = long
 			}
 			before := g.level
-			changed := g.encoded(now, time.Duration(took), int(dropped), uint32(rungs&7))
+			changed := g.encoded(now, time.Duration(took), int(dropped))
 			if g.level < 0 || g.level >= len(reliefs) || changed != (g.level != before) || g.level < before-1 {
 				t.Fatalf("from level %d to %d, changed: %v", before, g.level, changed)
 			}
@@ -207,10 +184,9 @@ func FuzzGuard(f *testing.F) {
 
 func TestReliefForTheStatusLine(t *testing.T) {
 	for want, r := range map[string]Relief{
-		"":                            {},
-		"quick encoding":              {Hurry: 1},
-		"quick encoding, 1 size less": {Hurry: 2, Without: 1},
-		"quick encoding, 2 sizes less, 1 of 2 pictures": {Hurry: 2, Without: 2, Every: 1},
+		"":                                {},
+		"quick encoding":                  {Hurry: 1},
+		"quick encoding, 1 of 2 pictures": {Hurry: 2, Every: 1},
 	} {
 		if got := r.String(); got != want {
 			t.Errorf("%+v: %q, want %q", r, got, want)
@@ -218,8 +194,8 @@ func TestReliefForTheStatusLine(t *testing.T) {
 	}
 }
 
-// TestLadderGivesWay has viewers of a computer that is too slow: the sizes
-// offered become fewer, then the pictures, and all comes back.
+// TestLadderGivesWay has viewers of a computer that is too slow: the pictures
+// become fewer, the sizes do not, and all comes back.
 func TestLadderGivesWay(t *testing.T) {
 	inStudio(t, LadderConfig{}, func(s *studio) {
 		picture := newScene(180, 200).frame(0)
@@ -240,18 +216,13 @@ func TestLadderGivesWay(t *testing.T) {
 		if n := len(s.Rungs()); n != 2 {
 			t.Fatalf("%d rungs of a picture of 180x200, want 2", n)
 		}
-		s.slow = 20 * time.Millisecond // a frame
+		s.slow = 22 * time.Millisecond // a frame, of which a picture makes two
 		shoot(5)
-		if n := len(s.Rungs()); n != 1 {
-			t.Errorf("%d rungs while two take 40 ms, want 1", n)
+		if got := s.Stats().Relief; got.Every != 1 || len(s.Rungs()) != 2 {
+			t.Errorf("while a picture takes 44 ms: %+v, %d rungs", got, len(s.Rungs()))
 		}
-		s.slow = 45 * time.Millisecond
-		shoot(5)
-		if got := s.Stats().Relief; got.Every != 1 {
-			t.Errorf("while a picture takes 45 ms: %+v", got)
-		}
-		if n := shoot(2); n < 28 || n > 32 {
-			t.Errorf("%d frames in 2 s, want every second of 60", n)
+		if n := shoot(2); n < 56 || n > 64 {
+			t.Errorf("%d frames in 2 s, want two of every second picture of 60", n)
 		}
 		s.slow = 0
 		shoot(90)

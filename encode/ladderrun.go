@@ -17,7 +17,6 @@ type ladderRun struct {
 	demand  demand
 	feed    *feed
 	fps     rateMeter
-	sizes   []Size // of all rungs, the first the last picture's
 	pyramid pyramid
 	guard   guard
 	counted uint64 // dropped pictures, when the last one was encoded
@@ -108,9 +107,8 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	for _, ch := range r.takeSnapshots() {
 		ch <- copyFrame(f)
 	}
-	if size := (Size{f.Rect.Dx(), f.Rect.Dy()}); r.sizes == nil || size != r.sizes[0] {
-		r.sizes = rungSizes(size)
-		r.offer()
+	if size := (Size{f.Rect.Dx(), f.Rect.Dy()}); size != r.Rungs()[0] {
+		r.setSizes(rungSizes(size))
 	}
 	want, layered := r.asked()
 	want &= 1<<len(r.Rungs()) - 1
@@ -119,8 +117,7 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	}
 	r.encode(f, want, layered)
 	dropped := r.dropped.Load()
-	if r.guard.encoded(f.Time, time.Since(start), int(dropped-r.counted), want) {
-		r.offer()
+	if want != 0 && r.guard.encoded(f.Time, time.Since(start), int(dropped-r.counted)) {
 		r.log.Info("encoding and camera fall into step", "gave way", r.guard.relief().String())
 	}
 	r.counted = dropped
@@ -138,11 +135,6 @@ func (r *ladderRun) encode(f *capture.Frame, want, layered uint32) {
 		rung.encode(r.pyramid.level(i), f.Time, layered&(1<<i) != 0, r.guard.relief().Hurry, r.sink)
 	}
 	r.pyramid.end()
-}
-
-// offer publishes the rungs that the source and the guard allow.
-func (r *ladderRun) offer() {
-	r.setSizes(r.sizes[:max(1, min(len(r.sizes), maxRungs-r.guard.relief().Without))])
 }
 
 func (r *ladderRun) takeSnapshots() []chan *capture.Frame {

@@ -48,7 +48,6 @@ func (m *monitor) report(e *exposition) {
 	e.counter("peercam_frames_replaced_total", "", l.Dropped)
 	e.gauge("peercam_encode_load", "", l.Load)
 	e.gauge("peercam_encode_relief", `{what="hurry"}`, l.Relief.Hurry)
-	e.gauge("peercam_encode_relief", `{what="rungs"}`, l.Relief.Without)
 	e.gauge("peercam_encode_relief", `{what="pictures"}`, l.Relief.Every)
 	for i, r := range l.Rungs {
 		label := `{rung="` + strconv.Itoa(i) + `"}`
