@@ -11,7 +11,7 @@ import (
 
 const (
 	// relayBatch is how many packets are taken, or sent, by one system call.
-	relayBatch = 8
+	relayBatch = 16
 	// relayPacket is the largest packet that is relayed, in bytes; pion's.
 	relayPacket = 1600
 	// channelHeader is in front of channel data: the channel's number and the
