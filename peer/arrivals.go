@@ -17,6 +17,7 @@ type arrival struct {
 	at, sent time.Duration // of the newest packet
 	received int64         // bytes until then
 	delay    time.Duration // the least of its packets, one way with unknown offset
+	foreign  time.Duration // the same, less what our own bursts explain
 	packets  int
 }
 
@@ -25,10 +26,12 @@ const (
 	overtakenBy = 200 * time.Millisecond // at most, on the way
 )
 
-// add takes a packet; they come in the order of sending.
-func (a *arrivals) add(sent, at time.Duration, size int) {
+// add takes a packet; they come in the order of sending. own is how long it
+// waits for others of ours if the way carries what we think.
+func (a *arrivals) add(sent, at time.Duration, size int, own time.Duration) {
 	a.received += int64(size)
 	delay := at - sent
+	foreign := delay - own
 	if a.count > a.oldest {
 		last := &a.ring[(a.count-1)%len(a.ring)]
 		switch d := at - last.at; {
@@ -39,11 +42,12 @@ func (a *arrivals) add(sent, at time.Duration, size int) {
 			last.sent = sent
 			last.received = a.received
 			last.delay = min(last.delay, delay)
+			last.foreign = min(last.foreign, foreign)
 			last.packets++
 			return
 		}
 	}
-	a.ring[a.count%len(a.ring)] = arrival{at, sent, a.received, delay, 1}
+	a.ring[a.count%len(a.ring)] = arrival{at, sent, a.received, delay, foreign, 1}
 	a.count++
 	a.oldest = max(a.oldest, a.count-len(a.ring))
 }
@@ -62,21 +66,21 @@ func (a *arrivals) newest() *arrival {
 }
 
 // queue is how much longer than on an empty way the packets took that came in
-// the last span, packets at least: the least of them, for jitter and one's own
-// bursts delay some packets, but a standing queue all.
+// the last span, packets at least: the least of them, less what waits for one's own
+// bursts, for jitter delays some packets, but a standing queue all.
 func (a *arrivals) queue(span time.Duration, packets int) (time.Duration, bool) {
 	newest := a.newest()
 	if newest == nil {
 		return 0, false
 	}
-	least, n := newest.delay, 0
+	least, n := newest.foreign, 0
 	for i := a.count - 1; i >= a.oldest; i-- {
 		x := a.get(i)
 		if n >= packets && newest.at-x.at > span {
 			return max(least-a.base.least(), 0), true
 		}
 		n += x.packets
-		least = min(least, x.delay)
+		least = min(least, x.foreign)
 	}
 	return max(least-a.base.least(), 0), n >= packets
 }
@@ -108,6 +112,40 @@ func (a *arrivals) rates(span, above time.Duration, packets int) (sent, came flo
 	}
 	bits := float64(newest.received-first.received) * 8
 	return bits / max(left, arrivalSpan).Seconds(), bits / arrived.Seconds(), true
+}
+
+// busy is the bit/s at which packets came, at least so many, of which every one
+// had waited longer than above: what the way carries. It looks back as far as
+// span. The longest break is left out, for a machine that stalls makes one as
+// well. enough tells that the stretch has lasted long enough for a low figure to
+// be believed.
+func (a *arrivals) busy(span, above time.Duration, packets int) (rate float64, enough, ok bool) {
+	newest := a.newest()
+	if newest == nil {
+		return 0, false, false
+	}
+	n, from, longest := 0, -1, time.Duration(0)
+	for i := a.count - 1; i >= a.oldest; i-- {
+		x := a.get(i)
+		if newest.at-x.at > span || x.foreign-a.base.least() < above {
+			break
+		}
+		if from >= 0 {
+			longest = max(longest, a.get(from).at-x.at)
+		}
+		n += x.packets
+		from = i
+	}
+	if from < 0 || n < packets {
+		return 0, false, false
+	}
+	first := a.get(from)
+	arrived := newest.at - first.at
+	enough = arrived >= 40*time.Millisecond
+	if k := a.count - 1 - from; k >= 4 {
+		arrived -= longest - (arrived-longest)/time.Duration(k-1)
+	}
+	return float64(newest.received-first.received) * 8 / max(arrived, arrivalSpan).Seconds(), enough, true
 }
 
 // leastLately is the least of what was seen in the last 20 to 25 s: clocks

@@ -120,6 +120,9 @@ func (e *Estimator) yield(t, queue time.Duration) {
 		if left < 1.02*came {
 			return // it came as fast as it left: an old queue, that drains or stands
 		}
+		if rate, enough, ok := e.arrivals.busy(busySpan, max(e.limit()/3, e.tolerated), 4); ok && (rate > 1.05*e.target || !enough) {
+			return // the link carries it: something stalled, and is catching up
+		}
 		e.congested, e.since = true, t
 		if t-e.lastCut > calmTime {
 			e.trouble = came

@@ -26,6 +26,7 @@ type Estimator struct {
 	epoch, last time.Time // of the caller's clock, less its jumps
 	flight      flight
 	arrivals    arrivals
+	bursts      bursts
 	roundTrips  leastLately
 	reportedRTT time.Duration
 	heard       time.Duration // when feedback last came
@@ -168,10 +169,11 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 			e.prober.lost(a.Skipped)
 		}
 		e.prober.add(a, sent)
+		own := e.bursts.add(sent, a.Size, burstDrain*e.target)
 		if a.Received {
 			e.checkClock(t, sent, a.Arrived)
 			e.arrivals.base.add(t, a.Arrived-sent)
-			e.arrivals.add(sent, a.Arrived, a.Size)
+			e.arrivals.add(sent, a.Arrived, a.Size, own)
 			news = true
 		}
 	}

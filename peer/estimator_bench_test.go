@@ -40,6 +40,13 @@ func simCases() []simCase {
 		{"far", simLink{rate: k(2e6), delay: 200 * ms, queue: 300 * ms}, 2.5e6, nil},
 		{"tcp 200", simLink{rate: k(3e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, func(c *simCall) { addTraffic(c.simulation, c.up, 10*time.Second, 40*time.Second) }},
 		{"tcp deep", simLink{rate: k(3e6), delay: 20 * ms, queue: time.Second}, 2.5e6, func(c *simCall) { addTraffic(c.simulation, c.up, 10*time.Second, 40*time.Second) }},
+		{"stalls 4M", simLink{rate: k(4e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, stalled(120 * ms)},
+		{"stalls loss5", simLink{rate: k(4e6), delay: 20 * ms, queue: 200 * ms, loss: 0.05}, 2.5e6, func(c *simCall) { stalled(100 * ms)(c); c.back.loss = 0.05 }},
+		{"stalls 2.5M", simLink{rate: k(2.5e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, stalled(120 * ms)},
+		{"stalls thin", simLink{rate: k(0.35e6), delay: 40 * ms, queue: 200 * ms}, 2.5e6, stalled(100 * ms)},
+		{"stalls LAN", simLink{rate: k(1e9), delay: ms / 2, queue: 100 * ms}, 2.5e6, stalled(120 * ms)},
+		{"stalls step", simLink{rate: steps(0, 2.5e6, 15, 0.5e6, 35, 2.5e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, stalled(100 * ms)},
+		{"stalls wifi", simLink{rate: k(2.5e6), delay: 30 * ms, queue: 200 * ms, jitter: 15 * ms, loss: 0.03, burst: 5}, 2.5e6, func(c *simCall) { stalled(100 * ms)(c); c.back.loss, c.back.burst = 0.03, 5 }},
 		{"no padding", simLink{rate: steps(0, 2.5e6, 15, 0.5e6, 35, 2.5e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, func(c *simCall) { c.padding = false }},
 		{"route", simLink{rate: k(2e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, func(c *simCall) { c.at(20*time.Second, func() { c.viewer += 60 * ms }) }},
 		{"clock", simLink{rate: k(2e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6, func(c *simCall) {
@@ -48,6 +55,16 @@ func simCases() []simCase {
 			c.at(30*time.Second, func() { c.clock += time.Hour })
 			c.at(40*time.Second, func() { c.clock -= 2 * time.Hour })
 		}},
+	}
+}
+
+// stalled is a call in which sender, link and viewer stall up to most.
+func stalled(most time.Duration) func(c *simCall) {
+	return func(c *simCall) {
+		c.sender, c.reader = randomStalls(c.random, most, time.Minute), randomStalls(c.random, most, time.Minute)
+		c.up.stalls, c.back.stalls = randomStalls(c.random, most, time.Minute), randomStalls(c.random, most, time.Minute)
+		c.sound = false
+		c.each = 90 * ms
 	}
 }
 

@@ -133,6 +133,35 @@ func TestJitterIsNotAQueue(t *testing.T) {
 	}
 }
 
+// Machines that are busy, and radios, hold packets back for a while and then
+// let them out together: the link carries no less for that.
+func TestStallsAreNotQueues(t *testing.T) {
+	for name, x := range map[string]struct {
+		link  simLink
+		least float64
+	}{
+		"4 Mbit/s":           {simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms}, 2.5e6},
+		"4 Mbit/s with loss": {simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms, loss: 0.05}, 2.3e6},
+		"2.5 Mbit/s":         {simLink{rate: constant(2.5e6), delay: 20 * ms, queue: 200 * ms}, 1.9e6},
+		"LAN":                {simLink{rate: constant(1e9), delay: ms, queue: 100 * ms}, 2.5e6},
+		"thin":               {simLink{rate: constant(0.35e6), delay: 40 * ms, queue: 200 * ms}, 0.28e6},
+	} {
+		mean, wait := 0.0, time.Duration(0)
+		const seeds = 6
+		for seed := range uint64(seeds) {
+			c := simulate(seed, x.link, 2.5e6, 30*sec, stalled(100*ms))
+			mean += c.mean(4*sec, 30*sec) / seeds
+			wait += c.wait(0.5, 4*sec, 30*sec) / seeds
+		}
+		if mean < x.least {
+			t.Errorf("%s: the estimate is %.0f", name, mean)
+		}
+		if wait > 80*ms {
+			t.Errorf("%s: half of the packets wait more than %v", name, wait)
+		}
+	}
+}
+
 func TestAnOutageIsSurvived(t *testing.T) {
 	for seed := range uint64(5) {
 		link := simLink{rate: steps(0, 4e6, 12, 0, 15, 4e6, 25, 0, 31, 4e6), delay: 20 * ms, queue: 200 * ms}

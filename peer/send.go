@@ -76,6 +76,7 @@ func (s *Session) flush(now time.Time) time.Duration {
 			return least(wait, pause)
 		}
 		s.sendPart(now, f, part)
+		now = time.Now() // sending takes a while, and the thread may lose its core in between
 	}
 }
 

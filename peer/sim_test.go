@@ -17,11 +17,12 @@ type simLink struct {
 	rate    func(t time.Duration) float64 // bit/s; 0: nothing passes
 	delay   time.Duration
 	queue   time.Duration // at the bottleneck; what would wait longer is lost
-	police  bool          // no queue at all: a token bucket of 20 ms
+	police  bool          // no queue at all: a token bucket of 100 ms
 	loss    float64
 	burst   int           // packets lost in a row
 	jitter  time.Duration // uniform
 	reorder bool          // by jitter; else the order is kept
+	stalls  stalls        // before the bottleneck
 	lump    time.Duration // packets come only at multiples of it
 
 	random *rand.Rand
@@ -47,10 +48,10 @@ func (l *simLink) carry(t time.Duration, size int) (time.Duration, bool) {
 		l.toLose = b - 1
 		return 0, false
 	}
-	l.free = max(l.free, t)
+	l.free = max(l.free, l.stalls.after(t))
 	wait := l.free - t
 	if l.police {
-		if wait > 20*time.Millisecond {
+		if wait > 100*time.Millisecond {
 			return 0, false
 		}
 		l.free += time.Duration(float64(size*8) / rate * 1e9)
@@ -86,6 +87,33 @@ func (l *simLink) carry(t time.Duration, size int) (time.Duration, bool) {
 		l.last = out
 	}
 	return out, true
+}
+
+// stalls are times at which a machine does nothing, as it happens to phones,
+// small computers and virtual machines: what falls due meanwhile is done at the end.
+type stalls []stall
+
+type stall struct{ from, to time.Duration }
+
+// randomStalls last 20 ms to most, each some 0.3 to 2 s after the one before.
+func randomStalls(r *rand.Rand, most, until time.Duration) stalls {
+	var all stalls
+	for t := time.Duration(0); t < until; {
+		t += 300*time.Millisecond + time.Duration(r.Int64N(int64(1700*time.Millisecond)))
+		d := 20*time.Millisecond + time.Duration(r.Int64N(int64(most-20*time.Millisecond)))
+		all = append(all, stall{t, t + d})
+		t += d
+	}
+	return all
+}
+
+// after is t, or the end of the stall that t falls into.
+func (s stalls) after(t time.Duration) time.Duration {
+	i := sort.Search(len(s), func(i int) bool { return s[i].to > t })
+	if i < len(s) && s[i].from <= t {
+		return s[i].to
+	}
+	return t
 }
 
 type simEvent struct {
@@ -149,9 +177,12 @@ type simCall struct {
 	padding bool
 	each    time.Duration // between feedbacks
 	quiet   time.Duration // until then there is no picture
+	sender  stalls
+	reader  stalls // at the viewer
 
 	recorder *twcc.Recorder
-	pacer    []int
+	waiting  []int // packets
+	pace     pacer
 	backlog  int
 	pacing   bool
 	keyAt    time.Duration
@@ -184,16 +215,27 @@ func newCall(s *simulation, up *simLink, demand float64) *simCall {
 func (c *simCall) start(at time.Duration) {
 	c.keyAt = at
 	if c.sound {
-		c.every(at, 20*time.Millisecond, func() { c.send(120, 0) })
+		c.every(at, 20*time.Millisecond, c.awake(func() { c.send(120, 0) }))
 	}
-	c.every(at, time.Second/30, c.frame)
-	c.every(at, 25*time.Millisecond, func() {
+	c.every(at, time.Second/30, c.awake(c.frame))
+	c.every(at, 25*time.Millisecond, c.awake(func() {
 		c.e.SetDemand(int(c.demand(c.now)))
 		c.e.Tick(c.time())
 		c.probe()
-	})
+	}))
 	c.every(at, 50*time.Millisecond, func() { c.targets = append(c.targets, float64(c.e.Target())) })
 	c.every(at+100*time.Millisecond, c.each, c.feed)
+}
+
+// awake does something when the sender is not stalled.
+func (c *simCall) awake(do func()) func() {
+	return func() {
+		if end := c.sender.after(c.now); end > c.now {
+			c.at(end, do)
+			return
+		}
+		do()
+	}
 }
 
 // frame is what a camera's encoder hands over.
@@ -218,20 +260,24 @@ func (c *simCall) frame() {
 	}
 	n := int(size)/1150 + 1
 	for range n {
-		c.pacer = append(c.pacer, int(size)/n+40)
+		c.waiting = append(c.waiting, int(size)/n+40)
 		c.backlog += int(size)/n + 40
 	}
-	c.pace()
+	c.flush()
 }
 
-func (c *simCall) pace() {
-	if c.pacing || len(c.pacer) == 0 {
+func (c *simCall) flush() {
+	if c.pacing || len(c.waiting) == 0 {
 		return
 	}
 	c.pacing = true
 	var step func()
 	step = func() {
-		if len(c.pacer) == 0 {
+		if end := c.sender.after(c.now); end > c.now {
+			c.at(end, step)
+			return
+		}
+		if len(c.waiting) == 0 {
 			c.pacing = false
 			return
 		}
@@ -239,11 +285,17 @@ func (c *simCall) pace() {
 			c.at(c.now+5*time.Millisecond, step)
 			return
 		}
-		size := c.pacer[0]
-		c.pacer = c.pacer[1:]
+		c.pace.set(c.e.Target(), c.e.Congested())
+		if wait := c.pace.wait(simEpoch.Add(c.now)); wait > 0 {
+			c.at(c.now+wait, step)
+			return
+		}
+		size := c.waiting[0]
+		c.waiting = c.waiting[1:]
 		c.backlog -= size
 		c.send(size, 0)
-		c.at(c.now+time.Duration(float64(size*8)/(2.5*float64(c.e.Target()))*1e9), step)
+		c.pace.sent(simEpoch.Add(c.now), size)
+		step()
 	}
 	step()
 }
@@ -257,7 +309,7 @@ func (c *simCall) probe() {
 		return
 	}
 	for i := range p.Packets {
-		c.at(c.now+time.Duration(float64(i*p.Size*8)/float64(p.Rate)*1e9), func() { c.send(p.Size, p.ID); c.probed += p.Size })
+		c.at(c.sender.after(c.now+time.Duration(float64(i*p.Size*8)/float64(p.Rate)*1e9)), func() { c.send(p.Size, p.ID); c.probed += p.Size })
 	}
 }
 
@@ -271,6 +323,7 @@ func (c *simCall) send(size, probe int) {
 		c.lost++
 		return
 	}
+	at = c.reader.after(at)
 	c.at(at, func() {
 		c.recorder.Record(1, seq, (c.now + c.viewer + time.Minute).Microseconds())
 		c.waits = append(c.waits, at-sent-delay)
@@ -283,6 +336,10 @@ func (c *simCall) send(size, probe int) {
 }
 
 func (c *simCall) feed() {
+	if end := c.reader.after(c.now); end > c.now {
+		c.at(end, c.feed)
+		return
+	}
 	for _, p := range c.recorder.BuildFeedbackPacket() {
 		b, err := p.Marshal()
 		if err != nil {
@@ -292,7 +349,7 @@ func (c *simCall) feed() {
 		if !ok {
 			continue
 		}
-		c.at(at, func() {
+		c.at(c.sender.after(at), func() {
 			acks, err := c.tr.feedback(b[12:])
 			if err != nil {
 				panic(err)
