@@ -22,7 +22,7 @@ type rungSize struct {
 	Height int `json:"height"`
 }
 
-// request is what a viewer says: hello, view, clock or bye.
+// request is what a viewer says: hello, view, clock, controls, set, step or bye.
 type request struct {
 	Type string `json:"type"`
 
@@ -31,8 +31,14 @@ type request struct {
 	Height    int    `json:"height"`
 	Choice    string `json:"choice"` // auto, fixed, saver
 	MaxHeight int    `json:"maxHeight"`
+	Sound     bool   `json:"sound"` // somebody listens
 
 	SentAt *float64 `json:"sentAt"` // clock
+
+	// set and step: of which control; see Remote.
+	Name  string          `json:"name"`
+	Value json.RawMessage `json:"value"`
+	By    int             `json:"by"`
 }
 
 // statsMessage is said once a second, and when what the viewer gets changes.
@@ -93,11 +99,25 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 			s.end("left", "the viewer went away")
 		case "view":
 			s.p.look(s, wishOf(&c))
+			s.post(func() { s.listen(c.Sound) })
 		case "clock":
 			now := s.p.clock.unixMilli(time.Now())
 			s.post(func() { s.say(clockMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
+		case "controls", "set", "step":
+			s.p.remotes.ask(time.Now(), s, c)
 		}
 	})
+}
+
+// listen lets pictures wait for the sound while somebody listens. Else they are
+// shown as they come.
+func (s *Session) listen(on bool) {
+	if !s.video.bound.Load() || !s.video.setPlayout(on) || s.video.hasRTX {
+		return
+	}
+	// Sent again as it was, a packet would have other bytes under the same number,
+	// which is its nonce.
+	s.history.clear()
 }
 
 // wishOf reads a view message: no size at all means that nobody sees the

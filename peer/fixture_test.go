@@ -172,6 +172,7 @@ func newStage(t *testing.T, c Config) *stage {
 type viewer struct {
 	t       *testing.T
 	pc      *webrtc.PeerConnection
+	proved  bool
 	control *webrtc.DataChannel
 	said    chan string // on the data channel
 	ended   chan string // code of the session's end
@@ -188,6 +189,7 @@ type gotFrame struct {
 	key     bool
 	packet  rtp.Packet // the first
 	capture []byte     // abs-capture-time
+	playout []byte     // playout-delay
 }
 
 // viewerEngine is what a browser offers, under payload types of its own.
@@ -232,7 +234,7 @@ func newViewer(t *testing.T, adjust func(*webrtc.SettingEngine)) *viewer {
 		t.Fatal(err)
 	}
 	v := &viewer{
-		t: t, pc: pc, said: make(chan string, 100), ended: make(chan string, 1), frames: make(chan gotFrame, 1000),
+		t: t, pc: pc, proved: true, said: make(chan string, 100), ended: make(chan string, 1), frames: make(chan gotFrame, 1000),
 		sound: make(chan rtp.Packet, 10_000), reports: make(chan *rtcp.SenderReport, 100), streams: make(chan string, 10),
 	}
 	for _, k := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
@@ -304,10 +306,13 @@ func (v *viewer) readSound(tr *webrtc.TrackRemote) {
 // the frames out.
 func (v *viewer) readVideo(tr *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	defer v.readers.Done()
-	var captureID uint8
+	var captureID, playoutID uint8
 	for _, e := range r.GetParameters().HeaderExtensions {
-		if e.URI == absCaptureTimeURI {
+		switch e.URI {
+		case absCaptureTimeURI:
 			captureID = uint8(e.ID)
+		case playoutDelayURI:
+			playoutID = uint8(e.ID)
 		}
 	}
 	held := map[uint16]*rtp.Packet{}
@@ -329,14 +334,14 @@ func (v *viewer) readVideo(tr *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 			next++
 			current = append(current, q)
 			if q.Marker {
-				v.frames <- assemble(current, captureID)
+				v.frames <- assemble(current, captureID, playoutID)
 				current = nil
 			}
 		}
 	}
 }
 
-func assemble(packets []*rtp.Packet, captureID uint8) gotFrame {
+func assemble(packets []*rtp.Packet, captureID, playoutID uint8) gotFrame {
 	var data []byte
 	for _, p := range packets {
 		var d codecs.VP8Packet
@@ -346,7 +351,7 @@ func assemble(packets []*rtp.Packet, captureID uint8) gotFrame {
 		}
 		data = append(data, b...)
 	}
-	g := gotFrame{packet: *packets[0], capture: packets[0].GetExtension(captureID)}
+	g := gotFrame{packet: *packets[0], capture: packets[0].GetExtension(captureID), playout: packets[0].GetExtension(playoutID)}
 	if len(data) < 8 {
 		return g
 	}
@@ -379,7 +384,7 @@ func (v *viewer) watch(p *Publisher, id string) {
 	v.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	answer, err := p.Answer(ctx, id, v.offer(), false, Signal{Ended: func(code, _ string) { v.ended <- code }})
+	answer, err := p.Answer(ctx, id, v.offer(), false, Signal{Proved: v.proved, Ended: func(code, _ string) { v.ended <- code }})
 	if err != nil {
 		v.t.Fatal(err)
 	}

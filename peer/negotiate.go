@@ -32,7 +32,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		frames: make(chan *encode.Frame, videoQueue), sound: make(chan *encode.AudioFrame, audioQueue),
 		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
 		quit: make(chan struct{}), done: make(chan struct{}),
-		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(),
+		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(), remote: newRemoteSeat(),
 		estimator: NewEstimator(start, leastBitrate, 2*p.c.MaxBitrate+audioBitrate),
 	}
 	s.estimate.Store(int64(start))

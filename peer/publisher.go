@@ -25,6 +25,8 @@ type Config struct {
 	Video VideoEncoder
 	// Audio is nil for a camera without sound.
 	Audio AudioEncoder
+	// Remote is what viewers may set up; nil for nothing.
+	Remote Remote
 	// ICEServers are asked for our public address and for relays.
 	ICEServers []webrtc.ICEServer
 	// MaxBitrate is the most bit/s of video for a viewer; zero means 2.5 Mbit/s.
@@ -63,6 +65,8 @@ type Publisher struct {
 	adapted  time.Time
 	behind   bool // an estimate has changed since
 
+	remotes remotes
+
 	handshake time.Duration // how long a viewer may take to connect
 
 	list   atomic.Pointer[[]*Session] // of sessions, replaced whole
@@ -93,7 +97,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 	p := &Publisher{
 		c: c, clock: mediaClock{epoch: time.Now()}, cert: *cert, cname: crand.Text(),
 		sessions: map[string]*Session{}, losses: map[*Session]int{}, ctx: ctx, cancel: cancel,
-		handshake: handshakeTime,
+		handshake: handshakeTime, remotes: remotes{r: c.Remote, asks: make(chan remoteAsk, remoteQueue)},
 	}
 	p.list.Store(&[]*Session{})
 	return p, nil
@@ -102,6 +106,7 @@ func NewPublisher(c Config) (*Publisher, error) {
 // Run keeps the sessions until ctx is done, then says goodbye to every viewer
 // and returns when all have ended.
 func (p *Publisher) Run(ctx context.Context) error {
+	p.running.Go(func() { p.remotes.run(p.ctx, func() []*Session { return *p.list.Load() }) })
 	<-ctx.Done()
 	p.mu.Lock()
 	p.closed = true

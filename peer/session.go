@@ -36,6 +36,9 @@ type Signal struct {
 	Candidate func(*webrtc.ICECandidateInit)
 	// Ended is called once, with one of the codes of PROTOCOL.md's bye.
 	Ended func(code, reason string)
+	// Proved tells that the viewer holds the key, or needs none: it may use
+	// Config.Remote.
+	Proved bool
 }
 
 // Session is one viewer.
@@ -68,6 +71,7 @@ type Session struct {
 	gap       bool // a frame was dropped: what follows cannot be decoded
 	news      atomic.Bool
 	seat      seat // Publisher.mu's
+	remote    remoteSeat
 
 	// Only the session's goroutine touches what follows.
 	endCode, endReason string

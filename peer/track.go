@@ -34,6 +34,7 @@ type track struct {
 	hasTransport bool
 	transportSeq [2]byte
 	captureTime  [8]byte
+	playout      [3]byte
 	plain, timed []rtp.Extension // without and with the capture time
 
 	packets, octets uint32
@@ -59,9 +60,24 @@ func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
 
 var errNoCodec = errors.New("the viewer does not offer the codec")
 
-// playoutNow asks the viewer to show frames as they come: 0 to 0 in units of
-// 10 ms, twelve bits each.
-var playoutNow = []byte{0, 0, 0}
+// playoutNow asks the viewer to show frames as they come, playoutSynced lets it
+// hold them for up to 10 s: least and most delay in units of 10 ms, twelve bits
+// each. Browsers take 0 to anything up to 500 ms for low-latency rendering, which
+// does not wait for the sound; beyond, they keep the two in step.
+var (
+	playoutNow    = [3]byte{0, 0, 0}
+	playoutSynced = [3]byte{0, 1000 >> 8, 1000 & 0xff}
+)
+
+// setPlayout says of the packets to come whether their pictures are to wait for
+// the sound; changed tells whether it was otherwise.
+func (t *track) setPlayout(synced bool) (changed bool) {
+	before := t.playout
+	if t.playout = playoutNow; synced {
+		t.playout = playoutSynced
+	}
+	return t.playout != before
+}
 
 // Bind takes payload type, SSRCs and extension ids from what was negotiated.
 func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
@@ -96,7 +112,8 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 			t.hasTransport = true
 			err = t.header.SetExtension(id, t.transportSeq[:])
 		case playoutDelayURI:
-			err = t.header.SetExtension(id, playoutNow)
+			t.playout = playoutNow
+			err = t.header.SetExtension(id, t.playout[:])
 		case absCaptureTimeURI:
 			capture = id
 		}
