@@ -34,7 +34,7 @@ test: deps-test ## every test, with the race detector
 test-devices: deps-test ## cameras and microphones, in a virtual machine that has some (Debian on amd64)
 	@./.make/test-devices $(ARGS)
 
-dist: ## release tarballs in dist/, DIST="amd64 arm64 armhf"; installs cross compilers (Debian)
+dist: ## release tarballs in dist/, DIST="amd64 arm64 armhf windows"; installs cross compilers (Debian)
 	@./.make/dist $(VERSION) $(DIST)
 
 macos-app: build ## bin/Peercam.app, which macOS asks about camera and microphone (on macOS)
