@@ -190,18 +190,23 @@ func (s *Session) sayBye() {
 	if s.control == nil || s.endCode == "left" || s.endCode == "failed" {
 		return // nobody is there to hear it
 	}
+	s.say(byeMessage{Type: "bye", Code: s.endCode, Message: s.endReason})
+	flushed(s.control)
+}
+
+// flushed waits until what was sent has arrived, for byeTime at most.
+func flushed(d *webrtc.DataChannel) {
 	heard := make(chan struct{}, 1)
-	s.control.SetBufferedAmountLowThreshold(0)
-	s.control.OnBufferedAmountLow(func() {
+	d.SetBufferedAmountLowThreshold(0)
+	d.OnBufferedAmountLow(func() {
 		select {
 		case heard <- struct{}{}:
 		default:
 		}
 	})
-	s.say(byeMessage{Type: "bye", Code: s.endCode, Message: s.endReason})
 	late := time.NewTimer(byeTime)
 	defer late.Stop()
-	for s.control.BufferedAmount() > 0 {
+	for d.BufferedAmount() > 0 {
 		select {
 		case <-heard:
 		case <-late.C:

@@ -28,6 +28,15 @@ const (
 // out: numbering, retransmission, reports and congestion control are the
 // session's own, without a copy or a lock a packet.
 func newAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
+	m, err := newMediaEngine()
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(newSettings(adjust)), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
+}
+
+// newMediaEngine knows VP8 with RTX, Opus, and the header extensions of both.
+func newMediaEngine() (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
 	feedback := []webrtc.RTCPFeedback{
 		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"},
@@ -60,7 +69,10 @@ func newAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 			}
 		}
 	}
+	return m, nil
+}
 
+func newSettings(adjust func(*webrtc.SettingEngine)) webrtc.SettingEngine {
 	var s webrtc.SettingEngine
 	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	// A browser that hides its addresses behind .local names reaches us at
@@ -72,7 +84,7 @@ func newAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 	if adjust != nil {
 		adjust(&s)
 	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
+	return s
 }
 
 // onlyLoopback tells whether this machine has no other address just now: then
