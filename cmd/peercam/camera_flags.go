@@ -36,14 +36,5 @@ func (s *sources) picture(camera capture.VideoSource, f cameraFlags, log *slog.L
 		return usageError{err}
 	}
 	s.video = capture.Steady(capture.Oriented(camera, s.orientation), capture.SteadyOptions{Log: log, Privacy: s.privacy})
-	s.cover(f.Privacy)
 	return nil
-}
-
-// cover blanks picture and sound where they begin, or uncovers them.
-func (s *sources) cover(on bool) {
-	s.privacy.Set(on)
-	if s.audio != nil {
-		s.audio.Mute(on)
-	}
 }

@@ -30,6 +30,7 @@ type shareCommand struct {
 	Listen  string        `help:"Address of the built-in server." default:":8080" placeholder:"ADDR"`
 	Signal  string        `help:"Use a signaling server elsewhere instead of the built-in one." placeholder:"ws://HOST:PORT"`
 	Open    bool          `help:"No key: everybody who reaches the server may watch."`
+	Remote  *bool         `help:"Let viewers set up the camera: zoom, brightness, how the picture is turned, privacy. The default is yes, but no with --open." negatable:""`
 	Linger  time.Duration `help:"How long the camera stays open after the last viewer has left." default:"10s"`
 	Always  bool          `help:"Keep the camera open even when nobody watches."`
 	Viewers int           `help:"Most viewers at a time." default:"100" placeholder:"N"`
@@ -93,6 +94,10 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if src.audio != nil {
 		voice = encode.NewVoice(encode.VoiceConfig{Source: src.audio, Linger: s.Linger, Always: s.Always, Log: log})
 		config.Audio = voice
+	}
+	setup := newRemote(src, s.Privacy)
+	if s.allowsRemote() {
+		config.Remote = setup
 	}
 	pub, err := peer.NewPublisher(config)
 	if err != nil {
@@ -159,6 +164,15 @@ func ended(what string, err error, log *slog.Logger) error {
 		return nil
 	}
 	return err
+}
+
+// allowsRemote tells whether viewers may set up the camera. In an open room
+// they may be anybody.
+func (s *shareCommand) allowsRemote() bool {
+	if s.Remote != nil {
+		return *s.Remote
+	}
+	return !s.Open
 }
 
 func (s *shareCommand) format() capture.Format {
