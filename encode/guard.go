@@ -6,12 +6,16 @@ import (
 	"time"
 )
 
-// guard keeps encoding from falling behind the camera. While a picture takes
-// nearly as long as the camera needs for the next one, something gives way
-// every second, what is missed least first:
+// guard keeps encoding from falling behind the camera. What gives way first is
+// missed least:
 //
-//  1. libvpx tries less hard (cpu-used), which costs up to 1 dB, in two steps;
-//  2. of the camera's pictures only every second, third, fourth is encoded.
+//  1. While a picture takes nearly as long as the camera needs for the next one,
+//     libvpx tries less hard (cpu-used), which costs up to 1 dB, in two steps.
+//  2. What still comes too soon is replaced in the mailbox by the next picture:
+//     the rate falls to what the machine can do.
+//  3. If that would be far less than the camera's, only every second, third,
+//     fourth picture is encoded, so that they come evenly, and something is
+//     left of the machine for sound and sending.
 //
 // The smaller rungs stay: together they cost a third of the largest, and who
 // watches them over a thin link has nothing else. What gave way comes back one
@@ -31,8 +35,11 @@ type guard struct {
 }
 
 const (
-	tooBusy = 0.85 // of the time between pictures is spent on one
-	restful = 0.6  // after something came back
+	// What part of the time between pictures one may take before encoding
+	// hurries, and before pictures are left out; and what it may take after
+	// these came back.
+	hurryAbove, hurryBelow = 0.85, 0.6
+	leaveAbove, leaveBelow = 1.6, 1.2
 
 	guardWindow   = 1.0 // seconds that averages go back, and between steps
 	leastPatience = 10.0
@@ -63,18 +70,19 @@ func (r Relief) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// reliefs are the guard's levels, with what returning to the one before makes
-// of a picture's share of the time; measured at 720p, three rungs in use.
+// reliefs are the guard's levels: each with the load above which it is taken,
+// and the one that must be left after it went. growth is what returning from it
+// makes of the load.
 var reliefs = [...]struct {
 	Relief
-	growth float64
+	above, below, growth float64
 }{
-	{Relief{}, 1},
-	{Relief{Hurry: 1}, 1.1},
-	{Relief{Hurry: 2}, 1.1},
-	{Relief{Hurry: 2, Every: 1}, 2},
-	{Relief{Hurry: 2, Every: 2}, 1.5},
-	{Relief{Hurry: 2, Every: 3}, 1.34},
+	{Relief{}, 0, 0, 1},
+	{Relief{Hurry: 1}, hurryAbove, hurryBelow, 1.15},
+	{Relief{Hurry: 2}, hurryAbove, hurryBelow, 1.15},
+	{Relief{Hurry: 2, Every: 1}, leaveAbove, leaveBelow, 2},
+	{Relief{Hurry: 2, Every: 2}, leaveAbove, leaveBelow, 1.5},
+	{Relief{Hurry: 2, Every: 3}, leaveAbove, leaveBelow, 1.34},
 }
 
 func (g *guard) relief() Relief { return reliefs[g.level].Relief }
@@ -117,9 +125,10 @@ func (g *guard) encoded(now time.Time, took time.Duration, dropped int) bool {
 
 	switch load := g.load(); {
 	case g.settled < guardWindow:
-	case load > tooBusy:
-		return g.giveWay()
-	case g.level > 0 && load*reliefs[g.level].growth < restful:
+	case g.level < len(reliefs)-1 && load > reliefs[g.level+1].above:
+		g.giveWay()
+		return true
+	case g.level > 0 && load*reliefs[g.level].growth < reliefs[g.level].below:
 		if g.well += gap; g.well >= g.patience {
 			g.change(g.level-1, true)
 			return true
@@ -133,15 +142,11 @@ func (g *guard) encoded(now time.Time, took time.Duration, dropped int) bool {
 	return false
 }
 
-func (g *guard) giveWay() bool {
-	if g.level == len(reliefs)-1 {
-		return false // there is nothing left: the mailbox drops the rest
-	}
+func (g *guard) giveWay() {
 	if g.returned && g.settled < relapse {
 		g.patience = min(2*g.patience, mostPatience)
 	}
 	g.change(g.level+1, false)
-	return true
 }
 
 func (g *guard) change(level int, returned bool) {

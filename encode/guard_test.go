@@ -79,8 +79,9 @@ func TestGuardGivesWayInOrder(t *testing.T) {
 		{"just fast enough", 27 * time.Millisecond, 30, 0},
 		{"a little slow", 29 * time.Millisecond, 30, 1},
 		{"slow", 33 * time.Millisecond, 30, 2},
-		{"a Pi with 720p", 45 * time.Millisecond, 30, 3},
-		{"a Pi with 1080p", 90 * time.Millisecond, 30, 4},
+		{"a Pi with 720p", 45 * time.Millisecond, 30, 2},
+		{"a Pi with 1080p", 90 * time.Millisecond, 30, 3},
+		{"a Pi Zero", 150 * time.Millisecond, 30, 4},
 		{"beyond all hope", 500 * time.Millisecond, 30, 5},
 		{"a slow camera leaves time", 45 * time.Millisecond, 10, 0},
 	} {
@@ -93,7 +94,7 @@ func TestGuardGivesWayInOrder(t *testing.T) {
 }
 
 func TestGuardEncodesEvenly(t *testing.T) {
-	m := machine{fps: 30, cost: func(Relief) time.Duration { return 45 * time.Millisecond }}
+	m := machine{fps: 30, cost: func(Relief) time.Duration { return 60 * time.Millisecond }}
 	m.run(10)
 	m.encodes, m.skips = 0, 0
 	m.run(10)
@@ -216,13 +217,13 @@ func TestLadderGivesWay(t *testing.T) {
 		if n := len(s.Rungs()); n != 2 {
 			t.Fatalf("%d rungs of a picture of 180x200, want 2", n)
 		}
-		s.slow = 22 * time.Millisecond // a frame, of which a picture makes two
+		s.slow = 36 * time.Millisecond // a frame, of which a picture makes two
 		shoot(5)
-		if got := s.Stats().Relief; got.Every != 1 || len(s.Rungs()) != 2 {
-			t.Errorf("while a picture takes 44 ms: %+v, %d rungs", got, len(s.Rungs()))
+		if got := s.Stats().Relief; got.Every == 0 || len(s.Rungs()) != 2 {
+			t.Errorf("while a picture takes 72 ms: %+v, %d rungs", got, len(s.Rungs()))
 		}
-		if n := shoot(2); n < 56 || n > 64 {
-			t.Errorf("%d frames in 2 s, want two of every second picture of 60", n)
+		if n := shoot(2); n < 36 || n > 64 {
+			t.Errorf("%d frames in 2 s, want two of every second or third picture of 60", n)
 		}
 		s.slow = 0
 		shoot(90)
