@@ -328,6 +328,15 @@ func (v *viewer) readVideo(tr *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 			started, next = true, p.SequenceNumber
 		}
 		held[p.SequenceNumber] = p
+		if held[next] == nil && beginsKeyFrame(p) && int16(p.SequenceNumber-next) > 0 {
+			// What was lost before it is not sent again.
+			next, current = p.SequenceNumber, nil
+			for seq := range held {
+				if int16(seq-next) < 0 {
+					delete(held, seq)
+				}
+			}
+		}
 		for held[next] != nil {
 			q := held[next]
 			delete(held, next)
@@ -339,6 +348,12 @@ func (v *viewer) readVideo(tr *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 			}
 		}
 	}
+}
+
+func beginsKeyFrame(p *rtp.Packet) bool {
+	var d codecs.VP8Packet
+	b, err := d.Unmarshal(p.Payload)
+	return err == nil && d.S == 1 && len(b) > 4 && b[4]&1 == 0
 }
 
 func assemble(packets []*rtp.Packet, captureID, playoutID uint8) gotFrame {

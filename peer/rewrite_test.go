@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"image"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -101,7 +102,7 @@ func (d *decoder) show(data []byte) shown {
 func encodeFilm(t *testing.T, n int) (pictures [][]*encode.Frame, sees []map[shown]bool) {
 	t.Helper()
 	f := &film{times: make(chan time.Time), done: make(chan struct{})}
-	ladder := encode.NewLadder(encode.LadderConfig{Source: f, Want: f.Format(), Bitrate: 900_000, CPUUsed: -12})
+	ladder := encode.NewLadder(encode.LadderConfig{Source: f, Want: f.Format(), Bitrate: 900_000, CPUUsed: -12, Log: slog.New(slog.DiscardHandler)})
 	ladder.Want(7, 7)
 	for rung, rate := range []int{900_000, 300_000, 100_000} {
 		ladder.SetBitrate(rung, rate)
@@ -316,7 +317,7 @@ func TestSwitchesAndLossesLeaveOneDecodableStream(t *testing.T) {
 			}
 		}
 	}
-	if total < seeds*60 {
+	if total < seeds*20 {
 		t.Errorf("only %d pictures came in %d runs", total, seeds)
 	}
 }
