@@ -116,8 +116,8 @@ func (a *arrivals) rates(span, above time.Duration, packets int) (sent, came flo
 
 // busy is the bit/s at which packets came, at least so many, of which every one
 // had waited longer than above: what the way carries. It looks back as far as
-// span. The longest break is left out, for a machine that stalls makes one as
-// well. enough tells that the stretch has lasted long enough for a low figure to
+// span. The longest break is left out, and the packet that ended it, for a machine
+// that stalls makes one as well. enough tells that the stretch has lasted long enough for a low figure to
 // be believed.
 func (a *arrivals) busy(span, above time.Duration, packets int) (rate float64, enough, ok bool) {
 	newest := a.newest()
@@ -141,12 +141,13 @@ func (a *arrivals) busy(span, above time.Duration, packets int) (rate float64, e
 	}
 	first := a.get(from)
 	arrived := newest.at - first.at
-	enough = arrived >= 40*time.Millisecond
-	if k := a.count - 1 - from; k >= 4 {
-		arrived -= longest - (arrived-longest)/time.Duration(k-1)
-	}
-	return float64(newest.received-first.received) * 8 / max(arrived, arrivalSpan).Seconds(), enough, true
+	bits := float64(newest.received-first.received) * 8
+	bits -= bits / float64(n-1)
+	return bits / max(arrived-longest, arrivalSpan).Seconds(), arrived >= lowSpan, true
 }
+
+// lowSpan is over how long packets must have come for a low rate to be believed.
+const lowSpan = 40 * time.Millisecond
 
 // leastLately is the least of what was seen in the last 20 to 25 s: clocks
 // drift, routes change.

@@ -11,7 +11,7 @@ const (
 	// burstDrain is how much faster than the target that link is: else a stream
 	// that nearly fills it would explain any queue.
 	burstDrain = 1.2
-	burstMost  = 120 * time.Millisecond
+	burstMost  = 60 * time.Millisecond
 )
 
 // add takes a packet in the order of sending, on a link of rate bit/s, and

@@ -26,7 +26,9 @@ const (
 	busySpan = 400 * time.Millisecond
 	lateSpan = 100 * time.Millisecond
 
-	calmTime     = 5 * time.Second // after a cut growth is careful
+	rememberTime = 7 * time.Second        // where the link was full
+	calmTime     = 5 * time.Second        // after a cut growth is careful
+	patience     = 250 * time.Millisecond // with what may be a stall
 	trialTime    = 400 * time.Millisecond
 	trialMost    = 3 * time.Second
 	trialDrain   = 0.06 // s of queue that should have drained, before it is judged
@@ -58,6 +60,9 @@ func (e *Estimator) byDelay(t time.Duration) {
 		return
 	}
 	e.queue = standing
+	if standing < e.limit()/2+e.tolerated/2 {
+		e.clear = t
+	}
 	if e.tolerated > 0 {
 		if standing > e.tolerated/4 {
 			e.stood = t
@@ -85,7 +90,7 @@ func (e *Estimator) byDelay(t time.Duration) {
 			e.lastGrow = t
 		}
 		if e.tolerated == 0 {
-			e.noise = min(e.noise+(standing.Seconds()-e.noise)/64, noiseMost)
+			e.noise = min(e.noise+(min(standing, limit/4).Seconds()-e.noise)/64, noiseMost)
 		}
 		if standing < max(limit/2+e.tolerated/2, e.tolerated*9/10) {
 			e.grow(t)
@@ -116,19 +121,37 @@ func (e *Estimator) yield(t, queue time.Duration) {
 		return
 	}
 	entering := !e.congested
+	above := max(e.limit()/3, e.tolerated)
+	rate, enough, busy := e.arrivals.busy(busySpan, above, 4)
+	if late, enough, ok := e.arrivals.busy(lateSpan, above, 4); ok && enough && late < rate {
+		rate = late // it has just become slow
+	}
 	if entering {
-		if left < 1.02*came {
-			return // it came as fast as it left: an old queue, that drains or stands
+		wait := patience + e.interval
+		if e.target > 0.8*rate {
+			wait = patience/2 + e.interval // so full a link would be long about it
 		}
-		if rate, enough, ok := e.arrivals.busy(busySpan, max(e.limit()/3, e.tolerated), 4); ok && (rate > 1.05*e.target || !enough) {
-			return // the link carries it: something stalled, and is catching up
+		patient := t-e.clear < wait
+		switch {
+		case busy && patient && (rate > 1.05*e.target || !enough):
+			// The link carries it: something stalled, and is catching up. If
+			// it does not, the queue is drained.
+			return
+		case left < 1.02*came && !(busy && rate > 1.05*e.target):
+			return // it came as fast as it left: an old queue, that drains or stands
 		}
 		e.congested, e.since = true, t
 		if t-e.lastCut > calmTime {
 			e.trouble = came
 		}
+	}
+	if busy && enough {
+		came = max(came, 0.95*rate)
+	}
+	if entering {
 		e.trial = trial{first: came, rate: came}
 	}
+	known := e.capacity > 0 && came > 0.8*e.capacity
 	carried := came
 	if sent < e.target/2 && came < 0.7*e.target {
 		// So little tells more of the encoder than of the link. If the queue
@@ -138,21 +161,22 @@ func (e *Estimator) yield(t, queue time.Duration) {
 		}
 		carried = 0.7 * e.target
 	} else {
-		e.capacity = came
+		e.capacity, e.found = came, t
 	}
 	// Later it is only corrected while the figure is the link's: once the queue
 	// shrinks or stands, what comes is what was sent, and to follow that down
 	// would be to starve.
 	next := drainGain * carried
 	if entering || left > 1.03*came || next > e.target && t-e.since < 600*time.Millisecond {
-		if entering && next < 0.7*e.target {
-			e.prober.wait = firstProbeWait / 2 // another link than before
-		}
 		e.target = max(min(next, e.target*1.1), e.least)
 	}
 	e.lastCut = t
-	if entering {
-		e.prober.failed(t)
+	switch {
+	case !entering:
+	case known:
+		e.prober.failed(t) // full where it was full before
+	default:
+		e.prober.soon(t) // to be looked at again as soon as the queue is gone
 	}
 	e.tryDraining(t, queue, came)
 }
@@ -208,9 +232,12 @@ func (e *Estimator) grow(t time.Duration) {
 	if !ok || e.losses.high() || came < 0.6*e.target {
 		return
 	}
+	if t-e.found > rememberTime {
+		e.capacity = 0
+	}
 	rise := 0.15
 	switch {
-	case e.capacity > 0 && e.target > 0.85*e.capacity && e.target < 1.1*e.capacity:
+	case e.capacity > 0 && e.target > 0.88*e.capacity && e.target < 1.1*e.capacity:
 		rise = 0.025
 	case e.lastCut == 0 || t-e.lastCut > calmTime:
 		rise = 0.4

@@ -42,9 +42,11 @@ type Estimator struct {
 	noise          float64       // of queue, in s
 	congested      bool
 	since          time.Duration // congested
+	clear          time.Duration // when the queue was last short
 	lastCut        time.Duration
 	lastGrow       time.Duration
-	capacity       float64 // where the link was last found full; 0: not known
+	found          time.Duration // capacity
+	capacity       float64       // where the link was last found full; 0: not known
 	trial          trial
 	trouble        float64       // what came when the present troubles began
 	tolerated      time.Duration // a queue that is not ours

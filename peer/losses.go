@@ -137,7 +137,7 @@ func (e *Estimator) byLoss(t time.Duration) {
 	l.trySent, l.tryLost = 0, 0
 	l.tryFrom = t + e.round() + e.interval
 	l.tryTo = l.tryFrom + time.Second
-	e.capacity = came / (1 - l.usual)
+	e.capacity, e.found = came/(1-l.usual), t
 	e.target = max(min(e.target, 0.95*e.capacity), e.least)
 	e.lastCut, e.lastGrow = t, t
 	e.prober.failed(t)

@@ -11,9 +11,9 @@ type Probe struct {
 }
 
 const (
-	firstProbeWait  = time.Second
+	firstProbeWait  = 800 * time.Millisecond
 	probeWaitMost   = 3500 * time.Millisecond
-	probeAfterDrain = 700 * time.Millisecond
+	probeAfterDrain = 300 * time.Millisecond
 	probeTime       = 20 * time.Millisecond
 	probeLeast      = 5  // packets
 	probeMost       = 40 // packets
@@ -89,8 +89,8 @@ func (p *prober) soon(t time.Duration) { p.next, p.wait = t, firstProbeWait }
 
 // failed waits longer from time to time: each probe delays what follows it.
 func (p *prober) failed(t time.Duration) {
-	p.wait = min(2*p.wait, probeWaitMost)
 	p.next = t + p.wait
+	p.wait = min(p.wait*3/2, probeWaitMost)
 	p.longer = 0
 }
 
