@@ -79,6 +79,9 @@ export class Signaling {
         this.#attempt = this.failures = 0;
         this.iceServers = message.iceServers ?? [];
         break;
+      case 'ice-servers': // with credentials that last again
+        this.iceServers = message.iceServers ?? [];
+        return;
       case 'error':
         if (message.fatal) {
           this.#refused(message);
