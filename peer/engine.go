@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"net"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -27,12 +26,21 @@ const (
 // newAPI describes what a session can speak. pion's interceptors are left
 // out: numbering, retransmission, reports and congestion control are the
 // session's own, without a copy or a lock a packet.
-func newAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
+func newAPI(network *Network, adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 	m, err := newMediaEngine()
 	if err != nil {
 		return nil, err
 	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(newSettings(adjust)), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
+	s := newSettings(func(s *webrtc.SettingEngine) {
+		err = network.settings(s)
+		if adjust != nil {
+			adjust(s)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
 }
 
 // newMediaEngine knows VP8 with RTX, Opus, and the header extensions of both.
@@ -85,19 +93,4 @@ func newSettings(adjust func(*webrtc.SettingEngine)) webrtc.SettingEngine {
 		adjust(&s)
 	}
 	return s
-}
-
-// onlyLoopback tells whether this machine has no other address just now: then
-// a viewer can only be on it.
-func onlyLoopback() bool {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return true
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
-			return false
-		}
-	}
-	return true
 }

@@ -13,7 +13,7 @@ import (
 
 // newSession makes the peer connection of a session, with what its callbacks post.
 func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, error) {
-	api, err := newAPI(p.c.Settings)
+	api, err := newAPI(p.c.Network, p.c.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		start = max(start, linkDemand(rate, audioBitrate))
 	}
 	s := &Session{
-		id: id, p: p, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
+		id: id, p: p, api: api, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
 		frames: make(chan *encode.Frame, videoQueue), sound: make(chan *encode.AudioFrame, audioQueue),
 		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
 		quit: make(chan struct{}), done: make(chan struct{}),
@@ -51,8 +51,11 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("adding the %s track: %w", t.kind, err), pc.Close())
 		}
+		if t == s.video {
+			s.sender = sender
+		}
 		s.readers.Add(1)
-		go s.readRTCP(sender, t)
+		go s.readRTCP(sender, t, func(feedback) bool { return true })
 	}
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		switch state {

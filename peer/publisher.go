@@ -33,6 +33,9 @@ type Config struct {
 	MaxBitrate int
 	// MaxSessions is the most viewers at a time; zero means 100.
 	MaxSessions int
+	// Network is how sessions are reached; nil: at every address of the machine, at
+	// a port a session.
+	Network *Network
 	// Settings adjusts pion's engine, for a virtual network in tests.
 	Settings func(*webrtc.SettingEngine)
 	Log      *slog.Logger
@@ -84,6 +87,9 @@ func NewPublisher(c Config) (*Publisher, error) {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if c.Network == nil {
+		c.Network = &Network{}
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {

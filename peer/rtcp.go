@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 )
@@ -70,17 +71,26 @@ func postReports(reports []rtcp.ReceptionReport, ssrc uint32, post func(feedback
 	}
 }
 
-// readRTCP reads what the viewer says about one track until the sender ends.
-func (s *Session) readRTCP(sender *webrtc.RTPSender, t *track) {
+// rtcpReader is a webrtc.RTPSender or RTPReceiver.
+type rtcpReader interface {
+	Read([]byte) (int, interceptor.Attributes, error)
+}
+
+// readRTCP reads what is wanted of what the viewer says about one track until
+// that ends.
+func (s *Session) readRTCP(from rtcpReader, t *track, wanted func(feedback) bool) {
 	defer s.readers.Done()
 	video := t.kind == webrtc.RTPCodecTypeVideo
 	b := make([]byte, 1500)
 	for {
-		n, _, err := sender.Read(b)
+		n, _, err := from.Read(b)
 		if err != nil {
 			return
 		}
 		parseRTCP(b[:n], t.header.SSRC, func(f feedback) {
+			if !wanted(f) {
+				return
+			}
 			f.video = video
 			select {
 			case s.feedback <- f:

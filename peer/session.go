@@ -34,6 +34,8 @@ const (
 type Signal struct {
 	// Candidate is called for each local candidate, and with nil after the last.
 	Candidate func(*webrtc.ICECandidateInit)
+	// Restart asks the viewer to offer again, with an ICE restart.
+	Restart func()
 	// Ended is called once, with one of the codes of PROTOCOL.md's bye.
 	Ended func(code, reason string)
 	// Proved tells that the viewer holds the key, or needs none: it may use
@@ -45,7 +47,9 @@ type Signal struct {
 type Session struct {
 	id     string
 	p      *Publisher
+	api    *webrtc.API
 	pc     *webrtc.PeerConnection
+	sender *webrtc.RTPSender // of the picture; all share its transport
 	signal Signal
 	log    *slog.Logger
 
@@ -78,6 +82,8 @@ type Session struct {
 	started            time.Time
 	lastHeard          time.Time
 	lastReport         time.Time
+	doubted            time.Time // when the network changed below it
+	restarted          time.Time // when an ICE restart was last asked for
 	pictureID          uint16
 	baseID             uint8 // TL0PICIDX of RFC 7741
 	begun              bool
@@ -95,6 +101,7 @@ type Session struct {
 	transport          *transport
 	estimator          *Estimator
 	rtt                time.Duration
+	repairs            *webrtc.RTPReceiver // of what is said about the RTX stream; nil: none
 	control            *webrtc.DataChannel
 }
 
@@ -183,6 +190,9 @@ func (s *Session) finish() {
 	if err := s.pc.Close(); err != nil {
 		s.log.Debug("closing the peer connection", "err", err)
 	}
+	if s.repairs != nil {
+		_ = s.repairs.Stop() // unlike a sender it does not end with the connection
+	}
 	s.readers.Wait()
 	s.connected.Store(false)
 	s.history.clear()
@@ -206,15 +216,16 @@ func (s *Session) onConnected(now time.Time) {
 	}
 	s.lastHeard = now
 	s.p.arrived(now)
+	if err := s.readRepairRTCP(); err != nil {
+		s.log.Debug("reading RTCP about the RTX stream", "err", err)
+	}
 	s.log.Info("viewer connected", "after_ms", now.Sub(s.started).Milliseconds(), "path", s.path())
 }
 
 // path names the chosen pair of candidates, for the log.
 func (s *Session) path() string {
-	if sctp := s.pc.SCTP(); sctp != nil && sctp.Transport() != nil {
-		if pair, err := sctp.Transport().ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
-			return fmt.Sprintf("%s %s -> %s %s", pair.Local.Typ, pair.Local.Address, pair.Remote.Typ, pair.Remote.Address)
-		}
+	if pair := s.pair(); pair != nil {
+		return fmt.Sprintf("%s %s %s -> %s %s", pair.Local.Protocol, pair.Local.Typ, pair.Local.Address, pair.Remote.Typ, pair.Remote.Address)
 	}
 	return "unknown"
 }
@@ -230,6 +241,7 @@ func (s *Session) tick(now time.Time) {
 		s.end("failed", fmt.Sprintf("nothing was heard from the viewer for %v", silentTime))
 		return
 	}
+	s.doubt(now)
 	s.tend(now)
 	s.sendReports(now)
 	s.sayStats = true

@@ -1,0 +1,31 @@
+package peer
+
+import "github.com/pion/webrtc/v4"
+
+// readRepairRTCP reads what the viewer says about the RTX stream, until the connection
+// closes. A
+// browser names the stream that it heard last in its transport-wide feedback, and
+// pion sorts RTCP by that: what it says after a packet sent again or a probe,
+// when it matters most, would be lost.
+//
+// pion reads RTCP of a sender's first SSRC only. To it, whoever wants that of
+// another is a receiver of that stream, of which no packet will ever come.
+func (s *Session) readRepairRTCP() error {
+	if !s.video.hasRTX {
+		return nil
+	}
+	receiver, err := s.api.NewRTPReceiver(webrtc.RTPCodecTypeVideo, s.sender.Transport())
+	if err != nil {
+		return err
+	}
+	err = receiver.Receive(webrtc.RTPReceiveParameters{Encodings: []webrtc.RTPDecodingParameters{
+		{RTPCodingParameters: webrtc.RTPCodingParameters{SSRC: webrtc.SSRC(s.video.rtx.SSRC)}},
+	}})
+	if err != nil {
+		return err
+	}
+	s.repairs = receiver
+	s.readers.Add(1)
+	go s.readRTCP(receiver, s.video, func(f feedback) bool { return f.transport != nil })
+	return nil
+}
