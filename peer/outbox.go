@@ -83,6 +83,16 @@ func (o *outbox) takes(f *encode.Frame, layer int, backlog time.Duration) bool {
 // starved tells that nothing but a key frame helps.
 func (o *outbox) starved() bool { return !o.live[0] }
 
+// holdsKey tells that a key frame waits.
+func (o *outbox) holdsKey() bool {
+	for i := range o.n {
+		if o.frames[(o.head+i)%outboxSize].Key {
+			return true
+		}
+	}
+	return false
+}
+
 // first is the frame to be sent, and how many of its packets are out. nil:
 // nothing waits.
 func (o *outbox) first() (*encode.Frame, int) {

@@ -204,6 +204,9 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	if p == nil || int16(seq-s.keyStart) < 0 { //nolint:gosec // wraps
 		return // gone, or a later key frame makes up for it
 	}
+	if s.blocked() || s.outbox.holdsKey() {
+		return // it would only delay what follows; the viewer asks again if it still needs it
+	}
 	if !p.again(now, s.rtt) || !s.repair.spend(maxPacket) {
 		return
 	}
