@@ -17,8 +17,12 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	if err != nil {
 		return nil, err
 	}
+	var servers []webrtc.ICEServer
+	if p.c.ICEServers != nil {
+		servers = p.c.ICEServers()
+	}
 	pc, err := api.NewPeerConnection(webrtc.Configuration{
-		ICEServers: p.c.ICEServers, Certificates: []webrtc.Certificate{p.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+		ICEServers: servers, Certificates: []webrtc.Certificate{p.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making a peer connection: %w", err)

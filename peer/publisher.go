@@ -27,8 +27,9 @@ type Config struct {
 	Audio AudioEncoder
 	// Remote is what viewers may set up; nil for nothing.
 	Remote Remote
-	// ICEServers are asked for our public address and for relays.
-	ICEServers []webrtc.ICEServer
+	// ICEServers tells which servers a new session asks for our public address
+	// and for relays; they change, since credentials expire. nil: none.
+	ICEServers func() []webrtc.ICEServer
 	// MaxBitrate is the most bit/s of video for a viewer; zero means 2.5 Mbit/s.
 	MaxBitrate int
 	// MaxSessions is the most viewers at a time; zero means 100.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pion/webrtc/v4"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/peercam/peercam/capture"
@@ -90,7 +89,8 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		Source: src.video, Want: s.format(), Bitrate: int(s.Bitrate), Linger: s.Linger, Always: s.Always, Log: log,
 	})
 	var voice *encode.Voice
-	config := peer.Config{Video: ladder, ICEServers: peerICE(ice), MaxBitrate: int(s.Bitrate), MaxSessions: s.Viewers, Log: log}
+	helpers := &iceHelpers{own: ice}
+	config := peer.Config{Video: ladder, ICEServers: helpers.list, MaxBitrate: int(s.Bitrate), MaxSessions: s.Viewers, Log: log}
 	if src.audio != nil {
 		voice = encode.NewVoice(encode.VoiceConfig{Source: src.audio, Linger: s.Linger, Always: s.Always, Log: log})
 		config.Audio = voice
@@ -108,6 +108,9 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		cam.relays = via.front.relays
 	}
 	client := &signaling.Client{Dial: via.dial, Join: cam.join, Handle: cam.handle, Log: log}
+	if s.Signal != "" { // the built-in server's relays lead here anyway
+		client.Handle = helpers.hear(cam.handle)
+	}
 	cam.send = client.Send
 
 	watch := &monitor{room: s.Room, ladder: ladder, voice: voice, pub: pub, token: token(key)}
@@ -264,15 +267,6 @@ func token(key *signaling.Key) string {
 		return ""
 	}
 	return key.Token()
-}
-
-func peerICE(ice signaling.ICESource) []webrtc.ICEServer {
-	servers, _ := ice("camera", time.Now())
-	var all []webrtc.ICEServer
-	for _, s := range servers {
-		all = append(all, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
-	return all
 }
 
 // defaultRoom is this machine's name, as far as a room can have it.
