@@ -27,10 +27,16 @@ func as[T any](src VideoSource) (found T, ok bool) {
 // forwardClose makes outer an io.Closer if what it is made of is one.
 func forwardClose(outer wrapper) VideoSource {
 	if c, ok := outer.Unwrap().(io.Closer); ok {
-		return struct {
-			wrapper
-			io.Closer
-		}{outer, c}
+		return closing{outer, c}
 	}
 	return outer
 }
+
+// closing is a source that closes what it is made of.
+type closing struct {
+	wrapper
+	io.Closer
+}
+
+// Unwrap is the source that closing stands for.
+func (c closing) Unwrap() VideoSource { return c.wrapper }

@@ -1,9 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/peercam/peercam/capture"
@@ -13,10 +13,13 @@ import (
 // fakeCamera is a source with controls, of which some are peercam's own too.
 type fakeCamera struct {
 	capture.VideoSource
+	mu  sync.Mutex
 	all []capture.Control
 }
 
 func (f *fakeCamera) Controls() ([]capture.Control, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.all == nil {
 		return nil, fmt.Errorf("it is away: %w", capture.ErrNoDevice)
 	}
@@ -24,6 +27,8 @@ func (f *fakeCamera) Controls() ([]capture.Control, error) {
 }
 
 func (f *fakeCamera) SetControl(name string, value int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range f.all {
 		if f.all[i].Name == name {
 			f.all[i].Value = value
@@ -33,10 +38,13 @@ func (f *fakeCamera) SetControl(name string, value int) error {
 	return fmt.Errorf("control %q: there is none", name)
 }
 
-func (f *fakeCamera) String() string { return "fake" }
-
-func (f *fakeCamera) Open(context.Context, capture.Format) (capture.VideoReader, error) {
-	return nil, capture.ErrNoDevice
+func testSource(t *testing.T) capture.VideoSource {
+	t.Helper()
+	src, err := capture.ParseVideo("test", capture.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
 }
 
 type silence struct{ capture.AudioSource }
@@ -44,7 +52,7 @@ type silence struct{ capture.AudioSource }
 // newFake is a remote over a camera with a zoom, and over a microphone.
 func newFake(t *testing.T, sound bool) (*remote, *fakeCamera) {
 	t.Helper()
-	camera := &fakeCamera{all: []capture.Control{
+	camera := &fakeCamera{VideoSource: testSource(t), all: []capture.Control{
 		{Name: "zoom_absolute", Kind: capture.ControlInteger, Min: 100, Max: 500, Step: 10, Default: 100, Value: 120},
 		{Name: "power_line_frequency", Kind: capture.ControlMenu, Max: 1, Menu: []capture.ControlItem{{Value: 0, Name: "50 Hz"}, {Value: 1, Name: "60 Hz"}}},
 		{Name: "rotate", Kind: capture.ControlInteger, Max: 7, Value: 3},

@@ -113,13 +113,19 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	}
 	cam.send = client.Send
 
-	watch := &monitor{room: s.Room, ladder: ladder, voice: voice, pub: pub, token: token(key)}
+	watch := &monitor{room: s.Room, src: src, ladder: ladder, voice: voice, pub: pub, token: token(key), refresh: make(chan struct{}, 1)}
 	link := via.link(s.Room, key)
 	fmt.Fprintln(env.stdout, link)
 	if s.Open {
 		log.Warn("--open: there is no key, so whoever reaches the server may watch and listen, and the server could pass itself off as this camera")
 	}
 	showLink(env.stderr, link)
+	keys := terminalKeys(env.stdin, env.stderr)
+	if keys != nil && s.Camera != "-" && s.Mic != "-" {
+		showKeys(env.stderr, src.audio != nil)
+	} else {
+		keys = nil // what is typed there is none
+	}
 
 	// Two stages, so that goodbyes still find a way out: media first, then
 	// signaling.
@@ -136,6 +142,9 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		media.Go(func() error { return ended("sound", voice.Run(mediaCtx, pub.Audio), log) })
 	}
 	media.Go(func() error { return showStatus(mediaCtx, env.stderr, watch) })
+	if keys != nil {
+		media.Go(func() error { return listenForKeys(mediaCtx, keys, setup, watch.changed) })
+	}
 	media.Go(func() error { // a server that fails takes the program down
 		select {
 		case <-mediaCtx.Done():

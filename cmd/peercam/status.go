@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"rsc.io/qr"
+
+	"github.com/peercam/peercam/capture"
 )
 
 // showLink prints the link's QR code where a person sees it.
@@ -54,16 +56,17 @@ func showStatus(ctx context.Context, w io.Writer, m *monitor) error {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last, at := m.bytes(), time.Now()
-	status.show(m.line(0))
+	last, at, kbps := m.bytes(), time.Now(), 0.0
 	for {
+		status.show(m.line(kbps))
 		select {
 		case <-ctx.Done():
 			status.show("")
 			return nil
+		case <-m.refresh:
 		case now := <-tick.C:
 			bytes := m.bytes()
-			status.show(m.line(float64(bytes-last) * 8 / 1000 / now.Sub(at).Seconds()))
+			kbps = float64(bytes-last) * 8 / 1000 / now.Sub(at).Seconds()
 			last, at = bytes, now
 		}
 	}
@@ -72,11 +75,16 @@ func showStatus(ctx context.Context, w io.Writer, m *monitor) error {
 // line is the status in one line; kbps is what the encoders put out.
 func (m *monitor) line(kbps float64) string {
 	l := m.ladder.Stats()
-	viewers := m.pub.Viewers()
-	if !l.Open {
-		return fmt.Sprintf("○ %s · camera closed", plural(viewers, "viewer"))
+	line := "● " + plural(m.pub.Viewers(), "viewer")
+	switch trouble := capture.TroubleOf(m.src.video); {
+	case m.src.privacy.On():
+		return "○" + strings.TrimPrefix(line, "●") + " · privacy: camera and microphone are closed"
+	case !l.Open:
+		return "○" + strings.TrimPrefix(line, "●") + " · camera closed" + m.soundLine()
+	case trouble != "":
+		return line + " · no picture: " + firstLine(trouble) + m.soundLine()
 	}
-	line := fmt.Sprintf("● %s · %dx%d · %.1f fps · %.0f kbit/s", plural(viewers, "viewer"), l.Width, l.Height, l.FPS, kbps)
+	line += fmt.Sprintf(" · %dx%d · %.1f fps · %.0f kbit/s", l.Width, l.Height, l.FPS, kbps)
 	for i, size := range m.ladder.Rungs() {
 		if l.Rungs[i].Wanted {
 			line += fmt.Sprintf(" · rung %dp", size.Height)
@@ -85,7 +93,30 @@ func (m *monitor) line(kbps float64) string {
 	if relief := l.Relief.String(); relief != "" {
 		line += " · too slow for all: " + relief
 	}
-	return line
+	return line + m.soundLine()
+}
+
+// soundLine says what is to be known of the microphone: nothing while all is
+// well.
+func (m *monitor) soundLine() string {
+	switch {
+	case m.src.audio == nil:
+		return ""
+	case m.src.audio.Muted():
+		return " · microphone muted"
+	case m.src.audio.Err() != nil:
+		return " · no sound: " + firstLine(m.src.audio.Err().Error())
+	}
+	return ""
+}
+
+// firstLine is as much of a text as a line has room for.
+func firstLine(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	if runes := []rune(text); len(runes) > 80 {
+		text = string(runes[:79]) + "…"
+	}
+	return text
 }
 
 func plural(n int, what string) string {

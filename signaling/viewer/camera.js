@@ -42,6 +42,8 @@ export class Camera {
     this.#onChange = onChange;
     this.#info = info;
     this.name = info.name ?? '';
+    /** @type {((message: object) => void)|undefined} hears `controls` and `error` of PROTOCOL.md */
+    this.onSetup = undefined;
     /** performance.now() when it left the room, 0 while it is there */
     this.leftAt = 0;
     this.step();
@@ -86,6 +88,11 @@ export class Camera {
   /** @returns {{count: number, duration: number}} what the browser counts as freezes of this session, and was none; seconds */
   get pauses() {
     return this.#current?.pauses ?? { count: 0, duration: 0 };
+  }
+
+  /** @param {object} request to set it up: `controls`, `set` or `step` @returns {boolean} whether it is on its way */
+  ask(request) {
+    return this.#current?.say(request) ?? false;
   }
 
   /** Asks the camera what time it is; `taken` knows when it has answered. */
@@ -195,6 +202,7 @@ export class Camera {
       onOpen: () => this.#wanted && session.say(this.#wanted),
       onControl: (message) => {
         if (session === this.#current && message.type === 'clock') this.#clock.note(message);
+        if (session === this.#current && ['controls', 'error'].includes(message.type)) this.onSetup?.(message);
         if (message.type === 'stats') this.#changed(session);
       },
       onChange: () => this.#changed(session),

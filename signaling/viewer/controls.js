@@ -13,6 +13,7 @@ const VOLUME = 'peercam.volume';
 export class Controls {
   #stage;
   #panel;
+  #setup;
   #help;
   #room;
   #say;
@@ -31,15 +32,17 @@ export class Controls {
    * @param {object} options
    * @param {import('./stage.js').Stage} options.stage
    * @param {import('./panel.js').Panel} options.panel
+   * @param {import('./setuppanel.js').SetupPanel} options.setup
    * @param {HTMLDialogElement} options.help
    * @param {string} options.room
    * @param {(text: string) => void} options.say for those who listen
    * @param {import('./sight.js').Sights} options.sights who know what is chosen
    * @param {(choice: import('./choice.js').Choice) => void} options.choose a picture, for this room
    */
-  constructor({ stage, panel, help, room, say, sights, choose }) {
+  constructor({ stage, panel, setup, help, room, say, sights, choose }) {
     this.#stage = stage;
     this.#panel = panel;
+    this.#setup = setup;
     this.#help = help;
     this.#room = room;
     this.#say = say;
@@ -64,6 +67,7 @@ export class Controls {
       el('div', { class: 'group' }, button('sound', 'm', 'Sound', 'muted', () => this.#sound()), this.volume),
       button('grid', 'Escape', 'All cameras', 'grid', () => this.#stage.back()),
       button('picture', 'q', 'Picture', 'quality', () => this.#picture()),
+      button('setup', 'c', 'Set up the camera', 'camera', () => this.#setUp()),
       button('stats', 'i', 'Statistics', 'chart', () => this.#stats()),
       button('photo', 's', 'Save this picture', 'photo', () => this.#photo()),
       button('pip', 'p', 'Picture in picture', 'pip', () => this.#pip()),
@@ -78,6 +82,7 @@ export class Controls {
     });
     this.bar.before(this.offer, this.#menu.node);
     this.#panel.node.querySelector('.close').onclick = () => this.#stats();
+    this.#setup.node.querySelector('.close').onclick = () => this.#setUp();
   }
 
   #listen() {
@@ -98,12 +103,19 @@ export class Controls {
 
   #key(e) {
     if (e.ctrlKey || e.metaKey || e.altKey || this.#help.open || e.defaultPrevented) return;
+    // a field has these keys for itself
+    const isField = e.target.matches?.('input[type=range], select') && e.key !== 'Escape';
+    if (isField && (e.key.startsWith('Arrow') || e.target.matches('select'))) return;
+    if (!this.#stage.isGrid && this.#setup.key(e, this.#stage.tiles.length < 2)) {
+      e.preventDefault();
+      return;
+    }
     const act = {
       f: () => this.#full(), q: () => this.#picture(), m: () => this.#sound(), s: () => this.#photo(), i: () => this.#stats(), p: () => this.#pip(),
-      '?': () => this.#help.showModal(),
-      Escape: () => this.#stage.back() || (this.#panel.isOpen && this.#stats()),
-      ArrowLeft: () => e.target !== this.volume && this.#stage.step(-1),
-      ArrowRight: () => e.target !== this.volume && this.#stage.step(1),
+      c: () => this.#setUp(), '?': () => this.#help.showModal(),
+      Escape: () => this.#closed() || this.#stage.back(),
+      ArrowLeft: () => this.#stage.step(-1),
+      ArrowRight: () => this.#stage.step(1),
     }[e.key.length === 1 ? e.key.toLowerCase() : e.key];
     if (!act || e.repeat) return;
     act();
@@ -182,9 +194,28 @@ export class Controls {
     this.stir();
   }
 
+  /** There is room for one panel. */
   #stats() {
     this.#panel.toggle();
+    if (this.#panel.isOpen) this.#setup.toggle(false);
     this.update();
+  }
+
+  #setUp() {
+    const { activeElement } = document;
+    const hadFocus = this.#setup.node.contains(activeElement);
+    this.#setup.toggle();
+    if (this.#setup.isOpen) this.#panel.toggle(false);
+    this.update();
+    if (hadFocus) this.#buttons.setup.focus();
+  }
+
+  /** @returns {boolean} whether there was a panel to close */
+  #closed() {
+    if (this.#setup.isOpen) this.#setUp();
+    else if (this.#panel.isOpen) this.#stats();
+    else return false;
+    return true;
   }
 
   get #isIdle() {
@@ -200,7 +231,7 @@ export class Controls {
 
   #rest() {
     const { activeElement } = document;
-    const busy = this.bar.matches(':hover') || this.bar.contains(activeElement) && activeElement.matches(':focus-visible') || this.#help.open || this.#menu.isOpen;
+    const busy = this.bar.matches(':hover') || this.bar.contains(activeElement) && activeElement.matches(':focus-visible') || this.#help.open || this.#menu.isOpen || this.#setup.isOpen;
     if (busy) this.stir();
     else document.documentElement.dataset.idle = true;
   }
@@ -214,14 +245,17 @@ export class Controls {
       if (tile.video.muted !== muted) tile.video.muted = muted;
       if (tile.video.volume !== this.#volume) tile.video.volume = this.#volume;
     }
-    const { sound, grid, stats, photo, pip, full } = this.#buttons;
+    const { sound, grid, setup, stats, photo, pip, full } = this.#buttons;
+    this.#setup.update();
     sound.hidden = this.volume.hidden = !this.#hasSound;
     grid.hidden = isGrid || tiles.length < 2;
     stats.hidden = photo.hidden = pip.hidden = isGrid || !this.#hasPicture;
+    setup.hidden = isGrid || !this.#setup.isUseful;
     if (!document.pictureInPictureEnabled) pip.hidden = true;
     full.hidden = !document.fullscreenEnabled && !this.#video?.webkitEnterFullscreen;
     press(sound, this.#soundOn, this.#soundOn ? 'sound' : 'muted');
     press(stats, this.#panel.isOpen);
+    press(setup, this.#setup.isOpen);
     press(full, Boolean(document.fullscreenElement), document.fullscreenElement ? 'shrink' : 'expand');
     // a camera that reconnects does not tell for a moment, and still has what it had
     const rungs = (focused ? [focused] : tiles).flatMap(({ camera }) => camera.report?.rungs ?? []);

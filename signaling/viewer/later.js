@@ -1,7 +1,8 @@
-/** What the page has beside the picture: controls, keys, statistics, which picture to ask for, the memory of rooms. */
+/** What the page has beside the picture: controls, keys, statistics, the camera's setup, which picture to ask for, the memory of rooms. */
 import { keep, remembered } from './choice.js';
 import { Controls } from './controls.js';
 import { Panel } from './panel.js';
+import { SetupPanel } from './setuppanel.js';
 import { linkTo, remember, rooms } from './rooms.js';
 import { Sights } from './sight.js';
 
@@ -19,12 +20,13 @@ export class Later {
     this.#room = room;
     this.#key = key;
     const panel = new Panel(document.getElementById('stats'), () => stage.focused);
+    const setup = new SetupPanel(document.getElementById('setup'), () => stage.focused, say);
     this.#sights = new Sights(remembered(room));
     const choose = (choice) => {
       keep(room, choice);
       this.#sights.choose(choice);
     };
-    this.#controls = new Controls({ stage, panel, help: document.getElementById('help'), room, say, sights: this.#sights, choose });
+    this.#controls = new Controls({ stage, panel, setup, help: document.getElementById('help'), room, say, sights: this.#sights, choose });
   }
 
   /** @returns {string} the link by which this browser was let into the room before, '' when there is none with a key */

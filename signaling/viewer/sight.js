@@ -1,4 +1,4 @@
-/** How much of a picture is to be seen, so that the camera need not send more. */
+/** How much of a picture is to be seen, so that the camera need not send more; and whether its sound is heard. */
 
 /** Changes of size are gathered for so long, milliseconds; also the least time between two requests. */
 const PACE = 200;
@@ -59,6 +59,7 @@ export class Sight {
     document.addEventListener('visibilitychange', () => this.#later(0), { signal });
     addEventListener('resize', () => this.#later(), { signal }); // the zoom may have changed
     video.addEventListener('resize', () => this.#later(), { signal });
+    video.addEventListener('volumechange', () => this.#later(0), { signal });
     video.addEventListener('webkitpresentationmodechanged', () => this.#later(0), { signal });
     video.addEventListener('enterpictureinpicture', ({ pictureInPictureWindow }) => {
       this.#pip = pictureInPictureWindow;
@@ -90,6 +91,12 @@ export class Sight {
     return { width: pixels(width), height: pixels(height) };
   }
 
+  /** @returns {boolean} whether somebody listens: then pictures are to wait for the sound */
+  get #isHeard() {
+    const { camera, video } = this.#tile;
+    return camera.hasAudio && !video.muted && video.volume > 0;
+  }
+
   /** Who begins to look again does not wait. */
   #later(delay = this.#isDark ? 0 : PACE) {
     const now = performance.now();
@@ -103,7 +110,7 @@ export class Sight {
   #tell() {
     this.#timer = 0;
     if (!this.#isKnown && document.visibilityState === 'visible') return; // a page in the background is not laid out
-    const view = { type: 'view', ...this.#size, ...this.#choice };
+    const view = { type: 'view', ...this.#size, ...this.#choice, sound: this.#isHeard };
     this.#isDark = !view.width;
     const text = JSON.stringify(view);
     if (text === this.#told) return;
