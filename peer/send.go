@@ -207,7 +207,7 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	if s.blocked() || s.outbox.holdsKey() {
 		return // it would only delay what follows; the viewer asks again if it still needs it
 	}
-	if !p.again(now, s.rtt) || !s.repair.spend(maxPacket) {
+	if !p.again(now, s.estimator.round()) || !s.repair.spend(maxPacket) {
 		return
 	}
 	s.counters.Resent.Add(1)
