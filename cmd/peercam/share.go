@@ -4,49 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/peercam/peercam/capture"
 	"github.com/peercam/peercam/encode"
 	"github.com/peercam/peercam/peer"
 	"github.com/peercam/peercam/signaling"
 )
 
 type shareCommand struct {
-	Camera  string        `help:"Where the picture comes from: auto, a camera's NAME or PATH, test, rpi (a Raspberry Pi's camera module), file:PATH (Y4M, MJPEG, IVF), exec:COMMAND (writes Y4M or MJPEG), or - (the same on stdin)." default:"auto" placeholder:"SOURCE"`
-	Mic     string        `help:"Where the sound comes from: auto, a microphone's NAME, test, none, file:PATH.wav, or exec:COMMAND (writes WAV or s16le)." default:"auto" placeholder:"SOURCE"`
-	MicGain float64       `name:"mic-gain" help:"Make the sound this much louder, in dB; what would clip is turned down." default:"0" placeholder:"DB"`
-	Size    size          `help:"Size of the picture." default:"1280x720" placeholder:"WxH"`
-	FPS     float64       `name:"fps" help:"Pictures a second." default:"30"`
-	Bitrate bitrate       `help:"Most bit/s of video." default:"2500k" placeholder:"RATE"`
-	Room    string        `help:"Name of the room: the last part of the link. The default is this machine's name." placeholder:"NAME"`
-	Listen  string        `help:"Address of the built-in server." default:":8080" placeholder:"ADDR"`
-	Signal  string        `help:"Use a signaling server elsewhere instead of the built-in one." placeholder:"ws://HOST:PORT"`
-	Open    bool          `help:"No key: everybody who reaches the server may watch."`
-	Remote  *bool         `help:"Let viewers set up the camera: zoom, brightness, how the picture is turned, privacy. The default is yes, but no with --open." negatable:""`
-	Linger  time.Duration `help:"How long the camera stays open after the last viewer has left." default:"10s"`
-	Always  bool          `help:"Keep the camera open even when nobody watches."`
-	Viewers int           `help:"Most viewers at a time." default:"100" placeholder:"N"`
+	Room    string `help:"Name of the room: the last part of the link. The default is this machine's name." placeholder:"NAME"`
+	Listen  string `help:"Address of the built-in server." default:":8080" placeholder:"ADDR"`
+	Signal  string `help:"Use a signaling server elsewhere instead of the built-in one." placeholder:"ws://HOST:PORT"`
+	Open    bool   `help:"No key: everybody who reaches the server may watch."`
+	Remote  *bool  `help:"Let viewers set up the camera: zoom, brightness, how the picture is turned, privacy. The default is yes, but no with --open." negatable:""`
+	Viewers int    `help:"Most viewers at a time." default:"100" placeholder:"N"`
 
-	cameraFlags
+	sourceFlags
 	keyFlags
 	signalFlags
 	frontFlags
-}
-
-// sources are what is to be captured. A nil sound is none.
-type sources struct {
-	video capture.VideoSource
-	audio *capture.Sound
-	// how the picture is turned, and whether both are covered; see cameraFlags
-	orientation *capture.Orientation
-	privacy     *capture.Privacy
 }
 
 // Run shares until ctx is done or the source has ended.
@@ -57,11 +37,8 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if err := signaling.CheckRoom(s.Room); err != nil {
 		return usage("--room %q: %w", s.Room, err)
 	}
-	if !(s.FPS >= 1 && s.FPS <= 120) { // NaN is neither
-		return usage("--fps %g is out of range: it must be from 1 to 120", s.FPS)
-	}
-	if !(s.MicGain >= -60 && s.MicGain <= 60) {
-		return usage("--mic-gain %g is out of range: it must be from -60 to 60 dB", s.MicGain)
+	if err := s.sourceFlags.check(); err != nil {
+		return err
 	}
 	if s.Viewers < 1 {
 		return usage("--viewers %d is out of range: it must be 1 or more", s.Viewers)
@@ -74,7 +51,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	src, err := s.open(ctx, env, log)
+	src, err := s.openSources(ctx, env, log)
 	if err != nil {
 		return err
 	}
@@ -187,10 +164,6 @@ func (s *shareCommand) allowsRemote() bool {
 	return !s.Open
 }
 
-func (s *shareCommand) format() capture.Format {
-	return capture.Format{Width: s.Size.Width, Height: s.Size.Height, FPS: s.FPS}
-}
-
 func (s *shareCommand) loadKey() (*signaling.Key, error) {
 	if s.Open {
 		if s.KeyFile != "" {
@@ -203,72 +176,6 @@ func (s *shareCommand) loadKey() (*signaling.Key, error) {
 		return nil, err
 	}
 	return &key, nil
-}
-
-func (s *shareCommand) open(ctx context.Context, env environment, log *slog.Logger) (*sources, error) {
-	o := capture.Options{Log: log, Stdin: env.stdin, Want: s.format()}
-	if s.Camera == "-" && s.Mic == "-" {
-		return nil, usage("--camera - and --mic - cannot both read stdin: give one of them by exec: or file:")
-	}
-	if err := s.options(&o); err != nil {
-		return nil, err
-	}
-	video, err := capture.ParseVideo(s.Camera, o)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	if video == nil {
-		return nil, usage("--camera none leaves nothing to see: name a camera, or --camera test")
-	}
-	audio, err := s.openMic(ctx, o, log)
-	if err != nil {
-		return nil, errors.Join(usageError{err}, closeSource(video))
-	}
-	src := &sources{audio: audio}
-	if err := src.picture(video, s.cameraFlags, log); err != nil {
-		return nil, errors.Join(err, closeSource(video))
-	}
-	return src, nil
-}
-
-func (s *shareCommand) openMic(ctx context.Context, o capture.Options, log *slog.Logger) (*capture.Sound, error) {
-	if s.Mic == "auto" {
-		devices, err := capture.Devices(ctx)
-		if err != nil {
-			log.Debug("listing devices", "err", err)
-		}
-		if !hasMicrophone(devices) {
-			log.Warn("no microphone found, so there will be silence until one is plugged in: or name a source with --mic")
-		}
-	}
-	audio, err := capture.ParseAudio(s.Mic, o)
-	if audio == nil || err != nil {
-		return nil, err
-	}
-	return capture.NewSound(audio, capture.SoundOptions{Log: log, Gain: s.MicGain}), nil
-}
-
-func hasMicrophone(devices []capture.Device) bool {
-	for _, d := range devices {
-		if d.Kind == capture.KindMicrophone {
-			return true
-		}
-	}
-	return false
-}
-
-func closeSource(source any) error {
-	if c, ok := source.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
-
-func (s *sources) close() {
-	_ = closeSource(s.video) // the process ends; its pipes end with it
-	if s.audio != nil {
-		_ = s.audio.Close()
-	}
 }
 
 func token(key *signaling.Key) string {
