@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -26,6 +27,7 @@ const (
 // not uncovered, and what was muted at the camera stays muted.
 type remote struct {
 	src     *sources
+	log     *slog.Logger
 	changed chan struct{}
 
 	mu                    sync.Mutex
@@ -34,8 +36,8 @@ type remote struct {
 }
 
 // newRemote takes over how src is covered.
-func newRemote(src *sources, covered bool) *remote {
-	r := &remote{src: src, changed: make(chan struct{}, 1), covered: covered}
+func newRemote(src *sources, covered bool, log *slog.Logger) *remote {
+	r := &remote{src: src, log: log, changed: make(chan struct{}, 1), covered: covered}
 	r.apply()
 	return r
 }
@@ -151,8 +153,10 @@ func (r *remote) cover(name string, on bool) error {
 	switch {
 	case name == remotePrivacy && r.covered && !on, name == remoteMute && r.covered:
 		return errCovered
-	case name == remotePrivacy:
-		r.covered = on
+	case name == remotePrivacy && on && !r.covered:
+		r.covered = true
+		r.log.Warn("a viewer has covered the camera: press p in this terminal to uncover it, or start peercam again")
+	case name == remotePrivacy: // as it is already
 	case r.src.audio == nil:
 		return errNoSound
 	case r.mutedHere && !on:

@@ -27,7 +27,7 @@ func shareFake(t *testing.T, all []capture.Control) (link string, camera *fakeCa
 		t.Fatal(err)
 	}
 	ladder := encode.NewLadder(encode.LadderConfig{Source: src.video, Want: capture.Format{Width: 640, Height: 360, FPS: 15}, Bitrate: 600_000, Log: slog.New(slog.DiscardHandler)})
-	pub, err := peer.NewPublisher(peer.Config{Video: ladder, Remote: newRemote(src, false)})
+	pub, err := peer.NewPublisher(peer.Config{Video: ladder, Remote: newRemote(src, false, slog.New(slog.DiscardHandler))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -61,7 +62,7 @@ func newFake(t *testing.T, sound bool) (*remote, *fakeCamera) {
 	if sound {
 		src.audio = capture.NewSound(silence{}, capture.SoundOptions{})
 	}
-	return newRemote(src, false), camera
+	return newRemote(src, false, slog.New(slog.DiscardHandler)), camera
 }
 
 func value(t *testing.T, r *remote, name string) peer.Control {

@@ -72,7 +72,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		voice = encode.NewVoice(encode.VoiceConfig{Source: src.audio, Linger: s.Linger, Always: s.Always, Log: log})
 		config.Audio = voice
 	}
-	setup := newRemote(src, s.Privacy)
+	setup := newRemote(src, s.Privacy, log)
 	if s.allowsRemote() {
 		config.Remote = setup
 	}
