@@ -4,6 +4,7 @@ package capture
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -23,8 +24,9 @@ func loopbackCamera(t *testing.T) (path string) {
 	return "/dev/" + filepath.Base(filepath.Dir(names[0]))
 }
 
-// feedCamera writes pictures to it, again and again, ten a second, until stop.
-func feedCamera(t *testing.T, path string, w, h int, pictures [][]byte) (stop func()) {
+// fillLoopback opens the end of the camera that pictures of that size are
+// written to. It is a camera only from the first picture on.
+func fillLoopback(t *testing.T, path string, w, h int) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -41,20 +43,31 @@ func feedCamera(t *testing.T, path string, w, h int, pictures [][]byte) (stop fu
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), setFormat, uintptr(unsafe.Pointer(&format))); errno != 0 {
 		t.Fatal(errno)
 	}
+	return f
+}
+
+// feedCamera writes a picture to it, again and again, ten a second, until stop.
+// The first one is written when it returns.
+func feedCamera(t *testing.T, path string, w, h int, picture []byte) (stop func()) {
+	t.Helper()
+	f := fillLoopback(t, path, w, h)
+	if _, err := f.Write(picture); err != nil {
+		t.Fatal(err)
+	}
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		defer f.Close()
 		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
-		for i := 0; ; i++ {
-			if _, err := f.Write(pictures[i%len(pictures)]); err != nil {
-				t.Error(err)
-				return
-			}
+		for {
 			select {
 			case <-tick.C:
 			case <-done:
+				return
+			}
+			if _, err := f.Write(picture); err != nil {
+				t.Error(err)
 				return
 			}
 		}
@@ -73,11 +86,15 @@ func TestLoopbackBrokenJPEG(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := feedCamera(t, path, 1280, 720, [][]byte{
-		good, halfOf(good), good, overwritten(good), bytes.Repeat([]byte("noise"), 1000),
-		readFile(t, "jpeg422.jpg"), // of another size
-		append(bytes.Clone(good), make([]byte, 500)...), good[:len(good)-2],
-	})
+	in := fillLoopback(t, path, 1280, 720)
+	defer in.Close()
+	write := func(picture []byte) {
+		t.Helper()
+		if _, err := in.Write(picture); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(good)
 	src, err := newCamera(path, Options{Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -86,25 +103,55 @@ func TestLoopbackBrokenJPEG(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 20 {
-		f, err := r.Read()
-		if err != nil {
-			t.Fatal(err)
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			f, err := r.Read()
+			if err != nil {
+				ended <- err
+				return
+			}
+			if f.Rect != ref.Rect || !bytes.Equal(f.i420(), ref.i420()) {
+				t.Errorf("a picture of %v is not the one that was sent", f.Rect)
+			}
+			f.Release()
 		}
-		if f.Rect != ref.Rect || !bytes.Equal(f.i420(), ref.i420()) {
-			t.Errorf("a picture of %v is not the one that was sent", f.Rect)
-		}
-		f.Release()
+	}()
+	seen := func() uint64 {
+		s, _ := StatsOf(src)
+		return s.Frames + s.Late + s.Corrupt
 	}
-	if s, _ := StatsOf(src); s.Corrupt == 0 || s.Frames != 20 {
-		t.Errorf("stats %+v", s)
-	} else {
-		t.Logf("%+v", s)
+	bad := [][]byte{
+		halfOf(good), overwritten(good), bytes.Repeat([]byte("noise"), 1000), readFile(t, "jpeg422.jpg"), // the last of another size
+	}
+	const rounds = 3
+	for range rounds {
+		for i, b := range bad {
+			for _, p := range [][]byte{b, [][]byte{good, append(bytes.Clone(good), make([]byte, 500)...), good[:len(good)-2]}[i%3]} {
+				// One by one: the driver would write over what is being read.
+				before := seen()
+				write(p)
+				for seen() == before {
+					select {
+					case err := <-ended:
+						t.Fatal(err)
+					case <-time.After(time.Millisecond):
+					}
+				}
+			}
+		}
+	}
+	s, _ := StatsOf(src)
+	t.Logf("%+v", s)
+	if s.Frames == 0 || s.Corrupt == 0 || s.Corrupt > rounds*uint64(len(bad)) {
+		t.Errorf("of %d good and %d broken pictures: %+v", rounds*len(bad), rounds*len(bad), s)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	stop()
+	if err := <-ended; !errors.Is(err, ErrClosed) {
+		t.Errorf("read ended with %v", err)
+	}
 }
 
 // A virtual camera whose program ends and starts again comes back.
@@ -117,7 +164,7 @@ func TestLoopbackProgramRestarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := feedCamera(t, path, 1280, 720, [][]byte{good})
+	stop := feedCamera(t, path, 1280, 720, good)
 	src, err := newCamera(path, Options{Log: testLog(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +191,7 @@ func TestLoopbackProgramRestarts(t *testing.T) {
 	await(true)
 	stop()
 	await(false)
-	stop = feedCamera(t, path, 1280, 720, [][]byte{good})
+	stop = feedCamera(t, path, 1280, 720, good)
 	await(true)
 	stop()
 }

@@ -91,7 +91,7 @@ func hear(t *testing.T, r AudioReader, hz float64) time.Duration {
 	t.Helper()
 	began := time.Now()
 	var last []int16
-	for time.Since(began) < 30*time.Second {
+	for time.Since(began) < 2*time.Minute {
 		s, err := r.Read()
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +107,7 @@ func hear(t *testing.T, r AudioReader, hz float64) time.Duration {
 			}
 		}
 	}
-	t.Fatalf("%.0f Hz were not heard in 30 s", hz)
+	t.Fatalf("%.0f Hz were not heard in two minutes", hz)
 	return 0
 }
 
@@ -122,12 +122,12 @@ func TestPulseToneOfAnyFormat(t *testing.T) {
 			tone := p.do("load-module", "module-sine", "sink=played", "frequency=1000")
 			defer p.do("unload-module", sink)
 			defer p.do("unload-module", tone)
-			r := openSound(t, "played.monitor")
+			r := openSteady(t, "played.monitor") // that gets over a server which hangs on a busy machine
 			defer r.Close()
-			hear(t, r, 1000)
+			t.Logf("heard after %v", hear(t, r, 1000))
 			// Others use this machine as well: a moment without a gap will do.
 			best := math.Inf(1)
-			for began := time.Now(); best > 0.01 && time.Since(began) < 20*time.Second; {
+			for began := time.Now(); best > 0.01 && time.Since(began) < time.Minute; {
 				pcm, rate := quarter(t, r)
 				if !strings.Contains(format, fmt.Sprintf("rate=%d ", rate)) {
 					t.Fatalf("comes at %d Hz: converted on the way", rate)
@@ -172,7 +172,9 @@ func distortion(pcm []int16, rate int, hz float64) float64 {
 		det := ss*cc - sc*sc
 		a, b := (sv*cc-cv*sc)/det, (cv*ss-sv*sc)/det
 		tone := a*sv + b*cv // its energy
-		best = min(best, math.Sqrt(max(0, vv-tone)/tone))
+		if tone > 0 {       // else there is only silence
+			best = min(best, math.Sqrt(max(0, vv-tone)/tone))
+		}
 	}
 	return best
 }

@@ -122,7 +122,8 @@ type soundReader struct {
 	queued  bool      // run was taken and is not handed out yet
 	quiet   bool      // the last run was silence
 	awaited bool      // since it src gave something
-	next    time.Time // end of the last run
+	last    time.Time // stamp of the last run
+	next    time.Time // and its end
 	hush    []int16
 	out     Samples
 	timer   *time.Timer
@@ -319,7 +320,10 @@ func (r *soundReader) sound(now time.Time) *Samples {
 			r.run.Time = r.next
 		}
 	}
-	r.queued, r.quiet = false, false
+	if !r.run.Time.After(r.last) { // of a burst, or of another device: stamps rise
+		r.run.Time = r.last.Add(time.Microsecond)
+	}
+	r.queued, r.quiet, r.last = false, false, r.run.Time
 	r.next = r.run.Time.Add(ticks(int64(len(r.run.PCM)/r.run.Channels), int64(r.run.Rate), 1))
 	r.gain.apply(r.run.PCM, r.run.Channels, r.run.Rate)
 	r.out = Samples(r.run)
@@ -337,8 +341,8 @@ func (r *soundReader) silence(n int) *Samples {
 		r.hush = make([]int16, need)
 	}
 	r.out = Samples{PCM: r.hush[:n*r.run.Channels], Rate: r.run.Rate, Channels: r.run.Channels, Time: r.next}
+	r.quiet, r.awaited, r.last = true, false, r.next
 	r.next = r.next.Add(ticks(int64(n), int64(r.run.Rate), 1))
-	r.quiet, r.awaited = true, false
 	return &r.out
 }
 

@@ -384,3 +384,34 @@ func TestGain(t *testing.T) {
 		t.Errorf("after a loud moment the gain does not come back: %.0f", got)
 	}
 }
+
+// A run is cut where silence stood in for its beginning; the next one, which
+// came with it in a burst and is stamped right after it, does not go back.
+func TestSoundStampsRiseAfterSilence(t *testing.T) {
+	withSound(t, func(t *testing.T, d *dealer, s *Sound) {
+		d.set(errors.New("not plugged in"))
+		r := openDealt(t, s)
+		first, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := first.Time
+		d.set(nil)
+		began := last.Add(runTime / 2)
+		time.Sleep(2 * time.Second) // until it is opened again
+		for i := range 2 {
+			d.deal <- &Samples{PCM: make([]int16, 480), Rate: 48000, Channels: 1, Time: began.Add(time.Duration(i) * time.Microsecond)}
+		}
+		synctest.Wait()
+		for range 10 {
+			got, err := r.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !got.Time.After(last) {
+				t.Errorf("stamped %v after the one before", got.Time.Sub(last))
+			}
+			last = got.Time
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -68,6 +69,38 @@ func TestSteadySlateAtOnce(t *testing.T) {
 		t.Fatal("no slate is due")
 	} else {
 		<-wait // at once: what is new does not wait for slatePeriod
+	}
+}
+
+// A picture that was taken before the failure does not come after its slate.
+func TestSteadySlateComesLast(t *testing.T) {
+	for range 20 { // wrong, it would be by chance
+		synctest.Test(t, func(t *testing.T) {
+			src := &scripted{play: func(n int, r *live[*Frame]) error {
+				if n > 1 {
+					return errors.New("still away")
+				}
+				r.put(real())
+				r.end(errors.New("cable was pulled"))
+				return nil
+			}}
+			r, err := Steady(src, SteadyOptions{backoff: backoff{time.Hour, time.Hour}}).Open(t.Context(), Format{320, 240, 30})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			synctest.Wait() // until both wait to be read
+			for i := range 2 {
+				f, err := r.Read()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if isReal(f) != (i == 0) {
+					t.Errorf("frame %d: real %v", i, isReal(f))
+				}
+				f.Release()
+			}
+		})
 	}
 }
 

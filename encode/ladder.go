@@ -78,8 +78,7 @@ var bitrateShare = [maxRungs]float64{1, 0.28, 0.1}
 
 // Rungs are the sizes that can be wanted, the largest first: of the source's
 // last picture, or of what is asked of it until there is one. They change with
-// the source, and when the machine is too slow for all of them. The slice is
-// not to be changed.
+// the source. The slice is not to be changed.
 func (l *Ladder) Rungs() []Size { return *l.sizes.Load() }
 
 func (l *Ladder) setSizes(s []Size) { l.sizes.Store(&s) }
