@@ -56,7 +56,7 @@ func Steady(src VideoSource, o SteadyOptions) VideoSource {
 	if o.backoff == (backoff{}) {
 		o.backoff = backoff{first: 250 * time.Millisecond, most: 5 * time.Second}
 	}
-	return forwardClose(&steady{src, o})
+	return forwardClose(&steady{src: src, o: o})
 }
 
 const (
@@ -97,6 +97,29 @@ func (b backoff) after(failures int) time.Duration {
 type steady struct {
 	src VideoSource
 	o   SteadyOptions
+	now atomic.Pointer[steadyReader] // that is open
+}
+
+// TroubleOf says, in words for viewers, why src, which Steady has made, gives a
+// slate instead of its picture just now; "" when it does not, and when it is
+// closed.
+func TroubleOf(src VideoSource) string {
+	s, ok := as[*steady](src)
+	if !ok {
+		return ""
+	}
+	r := s.now.Load()
+	if r == nil {
+		return ""
+	}
+	say := r.waiting.Load()
+	switch {
+	case say == nil:
+		return ""
+	case say.why == "":
+		return say.caption
+	}
+	return say.why
 }
 
 func (s *steady) String() string      { return s.src.String() }
@@ -111,7 +134,8 @@ func (s *steady) Open(ctx context.Context, want Format) (VideoReader, error) {
 		first: make(chan struct{}),
 		began: time.Now(),
 	}
-	r.onClose = func() { r.cancel(); r.wait.Wait() }
+	r.onClose = func() { s.now.CompareAndSwap(r, nil); r.cancel(); r.wait.Wait() }
+	s.now.Store(r)
 	r.promise(want.or(Format{defaultWidth, defaultHeight, defaultFPS}))
 	r.wait.Add(1)
 	go func() {
