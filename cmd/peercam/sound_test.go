@@ -159,6 +159,7 @@ func BenchmarkLipSyncAtTheLoudspeaker(b *testing.B) {
 	b.Cleanup(stop)
 	l := lipsyncIn(b, openIn(b, ctx, "about:blank"), "--fps", "30")
 	const look = 12 * time.Second
+	pause(2 * settle)
 	beeps := recordBeeps(b, look)
 	flashes, byWebAudio := l.watch(look)
 	atLoudspeaker := lags(flashes, <-beeps)

@@ -56,11 +56,12 @@ func (v *view) heard(low, high float64) {
 	})
 }
 
-// click clicks with the mouse, as browsers let only persons start sound.
+// click clicks with the mouse, as browsers let only persons start sound, on what
+// has come to rest.
 func (v *view) click(selector string) {
 	v.t.Helper()
 	v.until("document.querySelector(%q)?.getBoundingClientRect().width", selector)
-	at := js[[]float64](v, "((r) => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector(%q).getBoundingClientRect())", selector)
+	at := js[[]float64](v, "probe.resting(%q)", selector)
 	if err := chromedp.Do(v.ctx, chromedp.MouseClickXY(at[0], at[1])); err != nil {
 		v.t.Fatal(err)
 	}

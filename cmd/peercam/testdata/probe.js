@@ -72,6 +72,16 @@ const probe = {
 
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 
+  /** Where the middle of an element is, once it moves no more. @returns {Promise<number[]>} */
+  async resting(selector) {
+    for (let before = ''; ; await probe.pause(100)) {
+      const { x, y, width, height } = document.querySelector(selector).getBoundingClientRect();
+      const now = JSON.stringify([x + width / 2, y + height / 2]);
+      if (now === before) return JSON.parse(now);
+      before = now;
+    }
+  },
+
   /** The mean colour of the middle of a video. @returns {number[]} red, green, blue */
   colour(n = 0) {
     const video = document.querySelectorAll('video')[n];
