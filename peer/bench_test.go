@@ -42,7 +42,7 @@ func benchSession(b *testing.B, p *Publisher) *Session {
 	}
 	t := newTrack(webrtc.RTPCodecTypeVideo, "bench")
 	t.header = rtp.Header{Version: 2, PayloadType: 96, SSRC: 7}
-	for id, payload := range map[uint8][]byte{4: t.transportSeq[:], 5: playoutNow[:]} {
+	for id, payload := range map[uint8][]byte{4: t.transportSeq[:], 5: t.playout[:]} {
 		if err := t.header.SetExtension(id, payload); err != nil {
 			b.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 			s.end("left", "the viewer went away")
 		case "view":
 			s.p.look(s, wishOf(&c))
-			s.post(func() { s.listen(c.Sound) })
+			s.post(func() { s.listening = c.Sound; s.hold(s.playout.delay) })
 		case "clock":
 			now := s.p.clock.unixMilli(time.Now())
 			s.post(func() { s.say(clockMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
@@ -109,15 +109,14 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 	})
 }
 
-// listen lets pictures wait for the sound while somebody listens. Else they are
-// shown as they come.
-func (s *Session) listen(on bool) {
-	if !s.video.bound.Load() || !s.video.setPlayout(on) || s.video.hasRTX {
-		return
+// hold tells the viewer how long to hold pictures: while somebody listens they
+// may wait for the sound.
+func (s *Session) hold(delay time.Duration) {
+	// A bearer that knows no RTX gets its packets again as they were: under the
+	// same number, which is the nonce, no byte may change.
+	if s.video.bound.Load() && s.video.setPlayout(playoutDelay(delay, s.listening)) && !s.video.hasRTX {
+		s.history.clear()
 	}
-	// Sent again as it was, a packet would have other bytes under the same number,
-	// which is its nonce.
-	s.history.clear()
 }
 
 // wishOf reads a view message: no size at all means that nobody sees the

@@ -266,12 +266,13 @@ func TestPicturesWaitForTheSoundWhileSomebodyListens(t *testing.T) {
 		for got := delay(v); got != want; got = delay(v) { //nolint:revive // waiting
 		}
 	}
-	until(playoutNow)
+	now, synced := playoutDelay(0, false), playoutDelay(0, true)
+	until(now)
 	v.ask(`{"type":"view","width":640,"height":360,"sound":true}`)
-	until(playoutSynced)
-	if got := delay(other); got != playoutNow {
+	until(synced)
+	if got := delay(other); got != now {
 		t.Errorf("another viewer, who does not listen, is told %v", got)
 	}
 	v.ask(`{"type":"view","width":640,"height":360}`)
-	until(playoutNow)
+	until(now)
 }

@@ -95,6 +95,8 @@ type Session struct {
 	probe              Probe
 	prober             pacer
 	sayStats           bool
+	playout            playout
+	listening          bool
 	packet             [maxPacket]byte
 	history            history
 	repair             repairBudget
@@ -243,6 +245,7 @@ func (s *Session) tick(now time.Time) {
 	}
 	s.doubt(now)
 	s.tend(now)
+	s.hold(s.playout.next(now, s.estimator.Loss(), s.estimator.round()))
 	s.sendReports(now)
 	s.sayStats = true
 }

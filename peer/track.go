@@ -60,23 +60,11 @@ func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
 
 var errNoCodec = errors.New("the viewer does not offer the codec")
 
-// playoutNow asks the viewer to show frames as they come, playoutSynced lets it
-// hold them for up to 10 s: least and most delay in units of 10 ms, twelve bits
-// each. Browsers take 0 to anything up to 500 ms for low-latency rendering, which
-// does not wait for the sound; beyond, they keep the two in step.
-var (
-	playoutNow    = [3]byte{0, 0, 0}
-	playoutSynced = [3]byte{0, 1000 >> 8, 1000 & 0xff}
-)
-
-// setPlayout says of the packets to come whether their pictures are to wait for
-// the sound; changed tells whether it was otherwise.
-func (t *track) setPlayout(synced bool) (changed bool) {
-	before := t.playout
-	if t.playout = playoutNow; synced {
-		t.playout = playoutSynced
-	}
-	return t.playout != before
+// setPlayout says of the packets to come how long their pictures are to wait.
+func (t *track) setPlayout(delay [3]byte) (changed bool) {
+	changed = t.playout != delay
+	t.playout = delay
+	return changed
 }
 
 // Bind takes payload type, SSRCs and extension ids from what was negotiated.
@@ -112,7 +100,6 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 			t.hasTransport = true
 			err = t.header.SetExtension(id, t.transportSeq[:])
 		case playoutDelayURI:
-			t.playout = playoutNow
 			err = t.header.SetExtension(id, t.playout[:])
 		case absCaptureTimeURI:
 			capture = id
