@@ -14,6 +14,7 @@ type event struct {
 	msg   Message
 	reply chan *Error // what became of a join
 	stats chan Stats  // the gauges
+	heard *clusterMessage
 }
 
 type eventKind int
@@ -23,6 +24,8 @@ const (
 	eventMessage
 	eventLeave
 	eventStats
+	eventHeard  // another server said something
+	eventLinked // the way to the other servers is open, perhaps again
 )
 
 // hub owns the rooms: only its goroutine touches them.
@@ -30,6 +33,7 @@ type hub struct {
 	rooms   map[string]*room
 	ice     ICESource         // nil: none
 	refused func(code string) // counts
+	fleet   *fleet            // nil: this server is alone
 }
 
 // sweepEvery is how often rooms without anybody are looked for.
@@ -38,22 +42,38 @@ const sweepEvery = 30 * time.Second
 func (h *hub) run(ctx context.Context, events <-chan event) {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
+	var beat <-chan time.Time
+	if h.fleet != nil {
+		t := time.NewTicker(beatEvery)
+		defer t.Stop()
+		beat = t.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
+			h.sayGone()
 			return
 		case e := <-events:
 			h.handle(e, time.Now())
 		case now := <-sweep.C:
 			h.sweep(now)
 			h.renew(now)
+		case now := <-beat:
+			h.beat(now)
 		}
 	}
 }
 
 func (h *hub) handle(e event, now time.Time) {
-	if e.what == eventStats {
+	switch e.what {
+	case eventStats:
 		e.stats <- h.gauges()
+		return
+	case eventHeard:
+		h.hear(e.heard, now)
+		return
+	case eventLinked:
+		h.ask("")
 		return
 	}
 	p := e.peer
@@ -64,14 +84,11 @@ func (h *hub) handle(e event, now time.Time) {
 	switch e.what {
 	case eventJoin:
 		if r == nil {
-			r = newRoom(p.room)
-			h.rooms[p.room] = r
+			r = h.newRoom(p.room)
 		}
-		p.id = newPeerID(p.role)
+		p.id = h.newPeerID(p.role)
 		err := r.join(p, h.lease(p, now), now)
-		if r.expire(now) {
-			delete(h.rooms, r.name)
-		}
+		h.settle(r, now)
 		e.reply <- err
 	case eventMessage:
 		if e.msg.Type == TypePing {
@@ -82,17 +99,36 @@ func (h *hub) handle(e event, now time.Time) {
 		}
 	case eventLeave:
 		r.leave(p, now)
-		if r.expire(now) {
-			delete(h.rooms, r.name)
-		}
+		h.settle(r, now)
+	}
+}
+
+func (h *hub) newRoom(name string) *room {
+	r := newRoom(name)
+	if h.fleet != nil {
+		r.elsewhere = h.fleet.peer
+	}
+	h.rooms[name] = r
+	return r
+}
+
+// settle is called when something in the room has changed: the other servers
+// hear of it, and a room that is over goes.
+func (h *hub) settle(r *room, now time.Time) {
+	h.announce(r, now)
+	if r.expire(now) {
+		delete(h.rooms, r.name)
 	}
 }
 
 func (h *hub) gauges() Stats {
 	s := Stats{Rooms: len(h.rooms)}
 	for _, r := range h.rooms {
-		s.Cameras += len(r.cameras)
+		s.Cameras += len(r.own())
 		s.Viewers += len(r.peers) - len(r.cameras)
+	}
+	if h.fleet != nil {
+		s.Servers = len(h.fleet.others)
 	}
 	return s
 }
@@ -106,7 +142,15 @@ func (h *hub) sweep(now time.Time) {
 }
 
 // newPeerID makes an id that no other run of the server gave either, since
-// cameras may outlive it and speak to whom they knew.
-func newPeerID(role string) string {
-	return role[:1] + strings.ToLower(rand.Text()[:12])
+// cameras may outlive it and speak to whom they knew. In a cluster it says which
+// server holds the peer.
+func (h *hub) newPeerID(role string) string {
+	if h.fleet != nil {
+		return role[:1] + h.fleet.self + randomID(peerIDLen)
+	}
+	return role[:1] + randomID(peerIDLen)
 }
+
+const peerIDLen = 12
+
+func randomID(n int) string { return strings.ToLower(rand.Text()[:n]) }

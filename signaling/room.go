@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
@@ -9,20 +10,22 @@ import (
 
 const (
 	maxCameras = 16
-	maxPeers   = 1000
+	maxViewers = 1000 // at one server
 	// claimFor is how long a room stays its owner's after the last camera left.
 	claimFor = 2 * time.Minute
 )
 
 // peer is one joined socket. Only the hub touches it once it is posted there.
 type peer struct {
-	id    string
-	role  string
-	room  string
-	name  string
-	nonce string
-	token [sha256.Size]byte // a hash: the server keeps no token
-	keyed bool              // the token is not ""
+	id   string
+	role string
+	// server holds the socket; "" is this one.
+	server string
+	room   string
+	name   string
+	nonce  string
+	token  [sha256.Size]byte // a hash: the server keeps no token
+	keyed  bool              // the token is not ""
 	// player is a WHEP player: it may come to an open room with a token, since
 	// many always send one.
 	player  bool
@@ -64,9 +67,27 @@ type room struct {
 	cameras []*peer // in the order they came
 	// The claim, made by the first camera.
 	claimed  bool
-	keyed    bool
-	token    [sha256.Size]byte
+	claim    claim
 	deserted time.Time // when the last camera left; counts while there is none
+	// changed: the other servers do not know yet which cameras are here.
+	changed bool
+	// elsewhere finds a viewer at another server; nil without others.
+	elsewhere func(room, id string) *peer
+}
+
+// claim is whose a room is.
+type claim struct {
+	keyed bool
+	token [sha256.Size]byte
+	since time.Time
+}
+
+// before orders claims that were made at two servers at once.
+func (c claim) before(d claim) bool {
+	if !c.since.Equal(d.since) {
+		return c.since.Before(d.since)
+	}
+	return bytes.Compare(c.token[:], d.token[:]) < 0
 }
 
 func newRoom(name string) *room { return &room{name: name, peers: map[string]*peer{}} }
@@ -86,11 +107,11 @@ func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
 	if r.claimed && !r.admits(p) {
 		return r.refusal(p)
 	}
-	if len(r.peers) >= maxPeers || p.role == RoleCamera && len(r.cameras) >= maxCameras {
-		return errorf(CodeRoomFull, "room %s is full: it holds %d cameras and %d peers", r.name, maxCameras, maxPeers)
+	if p.role == RoleCamera && len(r.cameras) >= maxCameras || p.role == RoleViewer && len(r.peers)-len(r.cameras) >= maxViewers {
+		return errorf(CodeRoomFull, "room %s is full: it holds %d cameras and %d viewers", r.name, maxCameras, maxViewers)
 	}
 	if p.role == RoleCamera && !r.claimed {
-		r.claim(p)
+		r.take(claim{keyed: p.keyed, token: p.token, since: now.Truncate(time.Millisecond)}, now)
 	}
 	r.peers[p.id] = p
 	welcome := Message{Type: TypeWelcome, ID: p.id, Room: r.name, ICEServers: servers}
@@ -99,23 +120,42 @@ func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
 	}
 	p.send(welcome)
 	if p.role == RoleCamera {
-		r.doubt(p.name)
-		r.cameras = append(r.cameras, p)
-		r.tellViewers(TypeCameraJoined, p.camera())
+		r.addCamera(p)
 	}
 	return nil
 }
 
-// claim makes the room the first camera's, and sends away those who came before
-// it with another token.
-func (r *room) claim(p *peer) {
-	r.claimed, r.keyed, r.token = true, p.keyed, p.token
-	for id, v := range r.peers {
-		if !r.admits(v) {
-			v.end(r.refusal(v))
-			delete(r.peers, id)
+func (r *room) addCamera(p *peer) {
+	r.doubt(p.name)
+	r.peers[p.id] = p
+	r.cameras = append(r.cameras, p)
+	r.changed = r.changed || p.server == ""
+	r.tellViewers(TypeCameraJoined, p.camera())
+}
+
+// take makes the room the claim's, and sends away those who came before it with
+// another token.
+func (r *room) take(c claim, now time.Time) {
+	r.claimed, r.claim = true, c
+	for _, p := range r.peers {
+		if !r.admits(p) {
+			p.end(r.refusal(p))
+			r.leave(p, now)
 		}
 	}
+}
+
+// own are the cameras whose sockets this server holds.
+func (r *room) own() []*peer { return r.at("") }
+
+// at are the cameras at a server.
+func (r *room) at(server string) (cameras []*peer) {
+	for _, c := range r.cameras {
+		if c.server == server {
+			cameras = append(cameras, c)
+		}
+	}
+	return cameras
 }
 
 // doubt asks the cameras of that name whether they still live. A camera whose
@@ -130,8 +170,8 @@ func (r *room) doubt(name string) {
 }
 
 func (r *room) admits(p *peer) bool {
-	same := subtle.ConstantTimeCompare(r.token[:], p.token[:]) == 1
-	return same || !r.keyed && p.player
+	same := subtle.ConstantTimeCompare(r.claim.token[:], p.token[:]) == 1
+	return same || !r.claim.keyed && p.player
 }
 
 func (r *room) refusal(p *peer) *Error {
@@ -140,7 +180,7 @@ func (r *room) refusal(p *peer) *Error {
 		return errorf(CodeRoomTaken, "a camera with another key holds room %s: choose another name with --room, or use the same key file", r.name)
 	case !p.keyed:
 		return errorf(CodeForbidden, "room %s needs a key: open the whole link, with what follows #", r.name)
-	case !r.keyed:
+	case !r.claim.keyed:
 		return errorf(CodeForbidden, "room %s has no key: open its link without what follows #", r.name)
 	}
 	return errorf(CodeForbidden, "this link's key is not the one of room %s: ask for the link again", r.name)
@@ -156,6 +196,7 @@ func (r *room) leave(p *peer, now time.Time) {
 		return
 	}
 	r.cameras = slices.DeleteFunc(r.cameras, func(c *peer) bool { return c == p })
+	r.changed = r.changed || p.server == ""
 	if len(r.cameras) == 0 {
 		r.deserted = now
 	}
@@ -178,9 +219,16 @@ func (r *room) route(from *peer, m Message) *Error {
 		return nil // sent away a moment ago
 	}
 	to := r.peers[m.To]
+	if to == nil && r.elsewhere != nil {
+		to = r.elsewhere(r.name, m.To)
+	}
 	if to == nil || to.role == from.role {
 		return &Error{Code: CodeNoSuchPeer, Message: "nobody with that id is in the room any more", Session: m.Session}
 	}
-	to.send(m.routed(from.id))
+	if to.server == "" {
+		to.send(m.routed(from.id))
+	} else if to.conn.Send(m.routed(from.id)) != nil {
+		return &Error{Code: CodeNoSuchPeer, Message: "the server that holds this peer cannot be reached just now", Session: m.Session}
+	}
 	return nil
 }

@@ -80,13 +80,13 @@ func TestRoomIsFull(t *testing.T) {
 	if err := r.join(fakePeer("c", cameraJoin("x")), nil, now); err == nil || err.Code != CodeRoomFull {
 		t.Errorf("camera %d: %v", maxCameras+1, err)
 	}
-	for i := range maxPeers - maxCameras {
+	for i := range maxViewers {
 		if err := r.join(fakePeer(fmt.Sprint("v", i), viewerJoin()), nil, now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := r.join(fakePeer("v", viewerJoin()), nil, now); err == nil || err.Code != CodeRoomFull {
-		t.Errorf("peer %d: %v", maxPeers+1, err)
+		t.Errorf("viewer %d: %v", maxViewers+1, err)
 	}
 }
 

@@ -33,6 +33,8 @@ type ServerConfig struct {
 	WHEPTimeout time.Duration
 	// WHEPPatience is how long a WHEP player waits for a camera to come. 0 means 2 s.
 	WHEPPatience time.Duration
+	// Cluster joins this server to others. Nil: it is alone.
+	Cluster Cluster
 }
 
 // Server brings viewers and cameras together. ServeHTTP is its WebSocket, WHEP
@@ -88,6 +90,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return errors.New("signaling: Run was called twice on one server: make another with NewServer")
 	}
 	h := &hub{rooms: map[string]*room{}, ice: s.cfg.ICEServers, refused: s.refuse}
+	leave := s.joinCluster(ctx, h)
 	h.run(ctx, s.events)
 	s.mu.Lock()
 	s.stopping = true
@@ -97,8 +100,35 @@ func (s *Server) Run(ctx context.Context) error {
 	for c := range all {
 		c.Close(CodeClosing, "the server is stopping; come back")
 	}
+	leave()
 	s.wg.Wait()
 	return nil
+}
+
+// joinCluster starts what carries messages between h and other servers, and
+// returns what ends it.
+func (s *Server) joinCluster(ctx context.Context, h *hub) (leave func()) {
+	if s.cfg.Cluster == nil {
+		return func() {}
+	}
+	h.fleet = newFleet(s.cfg.Cluster, s.log)
+	receive := func(data []byte) {
+		m, err := decodeCluster(data)
+		if err != nil {
+			s.refuse(CodeBadMessage)
+			s.log.Debug("another server sent nonsense", "bytes", len(data), "err", err)
+			return
+		}
+		s.post(event{what: eventHeard, heard: m})
+	}
+	below, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.wg.Go(func() {
+		err := s.cfg.Cluster.Run(below, h.fleet.self, receive, func() { s.post(event{what: eventLinked}) })
+		if err != nil {
+			s.log.Error("this server is alone: what joins it to others has failed", "err", err)
+		}
+	})
+	return cancel
 }
 
 // Connect makes a connection within the process, for the camera that lives
@@ -131,19 +161,29 @@ func (s *Server) Stats() Stats {
 	out.Sockets = len(s.conns)
 	out.Messages = s.messages.Load()
 	out.Refused = maps.Clone(s.refused)
+	if s.cfg.Cluster != nil {
+		out.Dropped = s.cfg.Cluster.Dropped()
+	}
 	return out
 }
 
 // Stats is what a server has to tell about itself.
 type Stats struct {
-	// Rooms have somebody in them, or are kept for their camera.
-	Rooms, Cameras, Viewers int
+	// Rooms have somebody in them, or are kept for their camera: at this server,
+	// or with a camera at another. Each counts once.
+	Rooms int
+	// Cameras and Viewers are those at this server.
+	Cameras, Viewers int
+	// Servers are the others in the cluster.
+	Servers int
 	// Sockets are all connections, joined or not, those in the process too.
 	Sockets int
 	// Messages is how many were received.
 	Messages uint64
 	// Refused is how many errors were sent, by code.
 	Refused map[string]uint64
+	// Dropped is how many messages to and from other servers were lost.
+	Dropped uint64
 }
 
 func (s *Server) refuse(code string) {

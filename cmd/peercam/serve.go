@@ -15,6 +15,8 @@ type serveCommand struct {
 	TrustProxy bool     `help:"Take the client's address from X-Forwarded-For: only behind a proxy that sets it."`
 	MaxSockets int      `help:"Most sockets an address may hold." default:"128" placeholder:"N"`
 
+	NATS string `name:"nats" help:"Join other signaling servers over NATS, so that camera and viewer may be at different ones. More URLs with commas between." placeholder:"nats://HOST:4222"`
+
 	frontFlags
 }
 
@@ -23,7 +25,15 @@ func (s *serveCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if s.MaxSockets < 1 {
 		return usage("--max-sockets %d is out of range: it must be 1 or more", s.MaxSockets)
 	}
-	front, err := s.open(s.Listen, signaling.ServerConfig{AllowedOrigins: s.Origin, MaxPerAddress: s.MaxSockets, TrustProxy: s.TrustProxy}, configDir, log)
+	cfg := signaling.ServerConfig{AllowedOrigins: s.Origin, MaxPerAddress: s.MaxSockets, TrustProxy: s.TrustProxy}
+	if s.NATS != "" {
+		cluster, err := signaling.NATS(s.NATS, log)
+		if err != nil {
+			return usage("--nats: %w", err)
+		}
+		cfg.Cluster = cluster
+	}
+	front, err := s.open(s.Listen, cfg, configDir, log)
 	if err != nil {
 		return err
 	}
