@@ -110,7 +110,7 @@ func (d *doctorCommand) checks(servers []*stun.URI, env environment, log *slog.L
 	all := []check{
 		{"camera", func(ctx context.Context) finding {
 			err := wait(ctx)
-			return cameraFinding(d.Camera, o.Want, devices, err, deviceUser, func() trial { return tryCamera(ctx, d.Camera, o) })
+			return cameraFinding(d.Camera, o.Want, devices, err, func() trial { return tryCamera(ctx, d.Camera, o) })
 		}},
 		{"microphone", func(ctx context.Context) finding {
 			err := wait(ctx)

@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/peercam/peercam/capture"
@@ -56,8 +54,8 @@ func isDevice(spec string) bool {
 }
 
 // cameraFinding judges the cameras that are there and the one that would be
-// used. user names who has a device open; try takes a picture.
-func cameraFinding(spec string, want capture.Format, devices []capture.Device, listing error, user func(path string) string, try func() trial) finding {
+// used. try takes a picture.
+func cameraFinding(spec string, want capture.Format, devices []capture.Device, listing error, try func() trial) finding {
 	f := finding{Verdict: fine}
 	cameras := ofKind(devices, capture.KindCamera)
 	for _, d := range cameras {
@@ -66,9 +64,6 @@ func cameraFinding(spec string, want capture.Format, devices []capture.Device, l
 			line = d.Err
 		} else if len(d.Formats) > 0 {
 			line += ": " + formatsLine(d.Formats)
-		}
-		if who := user(d.Path); who != "" {
-			line += ", open in " + who
 		}
 		f.Details = append(f.Details, line)
 	}
@@ -85,7 +80,8 @@ func cameraFinding(spec string, want capture.Format, devices []capture.Device, l
 	}
 	t := try()
 	if t.err != nil {
-		return f.with(problem, t.err.Error(), cameraRemedy(t.err, cameras, user))
+		summary, remedy := cameraTrouble(t.err, cameras)
+		return f.with(problem, summary, remedy)
 	}
 	f.Summary = fmt.Sprintf("%s: %s, first picture after %d ms", t.name, formatText(t.format), t.took.Milliseconds())
 	if !isDevice(spec) {
@@ -183,24 +179,20 @@ func noCameraRemedy(system string) string {
 	return remedy
 }
 
-// cameraRemedy is the way out of an error of opening a camera.
-func cameraRemedy(err error, cameras []capture.Device, user func(path string) string) string {
+// cameraTrouble tells an error of opening a camera from the way out of it.
+func cameraTrouble(err error, cameras []capture.Device) (summary, remedy string) {
+	var device *capture.DeviceError
 	switch {
 	case errors.Is(err, capture.ErrNoDevice):
-		return "name one of those with --camera, or plug in the one that is missing"
-	case errors.Is(err, fs.ErrPermission) && runtime.GOOS == "linux":
-		return "join the group that may: sudo usermod -aG video $USER, then log out and in again"
-	case errors.Is(err, fs.ErrPermission):
-		return "allow the camera in the system's privacy settings"
-	case errors.Is(err, syscall.EBUSY):
-		for _, d := range cameras {
-			if who := user(d.Path); who != "" && strings.Contains(err.Error(), d.Path) {
-				return "end " + who + ", or name another camera with --camera"
-			}
-		}
-		return "end the program that uses it, or name another camera with --camera"
+		remedy = "name one of those with --camera, or plug in the one that is missing"
+	case errors.As(err, &device) && device.Remedy != "":
+		said := *device
+		said.Remedy = ""
+		return said.Error(), device.Remedy
 	case len(cameras) == 0:
-		return "put right what --camera names"
+		remedy = "put right what --camera names"
+	default:
+		remedy = "unplug it and plug it in again, or name another with --camera"
 	}
-	return "unplug it and plug it in again, or name another with --camera"
+	return err.Error(), remedy
 }

@@ -21,7 +21,7 @@ func threadClock() func() time.Duration {
 }
 
 // opener names another process that has open what /proc shows as target, such
-// as "/dev/video0"; "" when there is none, or it may not be seen.
+// as "socket:[123]"; "" when there is none, or it may not be seen.
 func opener(target string) string {
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // fails only for a bad pattern
 	for _, fd := range fds {
@@ -39,14 +39,6 @@ func opener(target string) string {
 		return fmt.Sprintf("%s (process %s)", strings.TrimSpace(string(name)), pid)
 	}
 	return ""
-}
-
-// deviceUser names another process that has a device open.
-func deviceUser(path string) string {
-	if !filepath.IsAbs(path) {
-		return ""
-	}
-	return opener(path)
 }
 
 // portUser names the process that listens on a TCP port.

@@ -10,6 +10,5 @@ func threadClock() func() time.Duration {
 	return func() time.Duration { return time.Since(began) }
 }
 
-// Who has a device or a port open is not to be learned here without rights.
-func deviceUser(string) string { return "" }
-func portUser(int) string      { return "" }
+// Who listens on a port is not to be learned here without rights.
+func portUser(int) string { return "" }

@@ -198,29 +198,25 @@ func TestDoctorJudgesCameras(t *testing.T) {
 		spec    string
 		devices []capture.Device
 		listing error
-		user    string
 		trial   trial
 		want    verdict
 		words   []string
 	}{
-		"well":         {"auto", []capture.Device{webcam}, nil, "", gives(1280, 720, 30), fine, []string{"1280x720 at 30 fps", "YUYV up to"}},
-		"rate unknown": {"auto", []capture.Device{webcam}, nil, "", gives(1280, 720, 0), fine, []string{"1280x720"}},
-		"slow":         {"auto", []capture.Device{webcam}, nil, "", gives(1280, 720, 10), warning, []string{"at 10 fps", "--size 640x480"}},
-		"small":        {"auto", []capture.Device{webcam}, nil, "", gives(640, 480, 30), warning, []string{"640x480", "asked for is 1280x720"}},
-		"none":         {"auto", nil, nil, "", trial{}, problem, []string{"no camera found", "--camera test"}},
-		"not listed":   {"auto", nil, errors.New("no sysfs"), "", trial{}, problem, []string{"no sysfs"}},
-		"busy":         {"auto", []capture.Device{webcam}, nil, "", fails(syscall.EBUSY), problem, []string{"/dev/video0", "end the program"}},
-		"busy, by whom": {"auto", []capture.Device{webcam}, nil, "zoom (process 7)", fails(syscall.EBUSY), problem,
-			[]string{"end zoom (process 7)", "open in zoom"}},
-		"forbidden": {"auto", []capture.Device{webcam}, nil, "", fails(fs.ErrPermission), problem, []string{"/dev/video0"}},
-		"silent":    {"Webcam", []capture.Device{webcam}, nil, "", fails(errors.New("it sends no picture")), problem, []string{"no picture", "plug it in again"}},
-		"other":     {"Door", []capture.Device{webcam}, nil, "", fails(capture.ErrNoDevice), problem, []string{"Webcam (/dev/video0)"}},
-		"test":      {"test", nil, nil, "", gives(1280, 720, 30), fine, []string{"1280x720"}},
-		"stdin":     {"-", nil, nil, "", trial{}, fine, []string{"stdin"}},
+		"well":         {"auto", []capture.Device{webcam}, nil, gives(1280, 720, 30), fine, []string{"1280x720 at 30 fps", "YUYV up to"}},
+		"rate unknown": {"auto", []capture.Device{webcam}, nil, gives(1280, 720, 0), fine, []string{"1280x720"}},
+		"slow":         {"auto", []capture.Device{webcam}, nil, gives(1280, 720, 10), warning, []string{"at 10 fps", "--size 640x480"}},
+		"small":        {"auto", []capture.Device{webcam}, nil, gives(640, 480, 30), warning, []string{"640x480", "asked for is 1280x720"}},
+		"none":         {"auto", nil, nil, trial{}, problem, []string{"no camera found", "--camera test"}},
+		"not listed":   {"auto", nil, errors.New("no sysfs"), trial{}, problem, []string{"no sysfs"}},
+		"busy": {"auto", []capture.Device{webcam}, nil, trial{err: &capture.DeviceError{Doing: "open camera", Name: "Webcam", Path: "/dev/video0",
+			Reason: "in use by zoom (process 7)", Remedy: "end that program", Err: syscall.EBUSY}}, problem, []string{"/dev/video0", "zoom (process 7)", "end that program"}},
+		"silent": {"Webcam", []capture.Device{webcam}, nil, fails(errors.New("it sends no picture")), problem, []string{"no picture", "plug it in again"}},
+		"other":  {"Door", []capture.Device{webcam}, nil, fails(capture.ErrNoDevice), problem, []string{"Webcam (/dev/video0)"}},
+		"test":   {"test", nil, nil, gives(1280, 720, 30), fine, []string{"1280x720"}},
+		"stdin":  {"-", nil, nil, trial{}, fine, []string{"stdin"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			user := func(string) string { return c.user }
-			cameraFinding(c.spec, want, c.devices, c.listing, user, func() trial { return c.trial }).says(t, c.want, c.words...)
+			cameraFinding(c.spec, want, c.devices, c.listing, func() trial { return c.trial }).says(t, c.want, c.words...)
 		})
 	}
 }
