@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peercam/peercam/capture"
 	"github.com/peercam/peercam/encode"
 	"github.com/peercam/peercam/peer"
 	"github.com/peercam/peercam/signaling"
@@ -22,9 +23,26 @@ import (
 type monitor struct {
 	room   string
 	token  string // "" in an open room
+	src    *sources
 	ladder *encode.Ladder
 	voice  *encode.Voice // nil without sound
 	pub    *peer.Publisher
+	// refresh has room for one: the status line is to be shown anew.
+	refresh chan struct{}
+}
+
+// changed shows the status line anew.
+func (m *monitor) changed() {
+	select {
+	case m.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// cameraOpen tells whether pictures come from the camera itself: somebody
+// watches, nobody has covered it, and it is there.
+func (m *monitor) cameraOpen() bool {
+	return m.ladder.Stats().Open && !m.src.privacy.On() && capture.TroubleOf(m.src.video) == ""
 }
 
 // bytes is what all encoders have put out.
@@ -42,7 +60,16 @@ func (m *monitor) bytes() uint64 {
 // report adds how the camera does.
 func (m *monitor) report(e *exposition) {
 	l := m.ladder.Stats()
-	e.gauge("peercam_camera_open", "", flag(l.Open))
+	e.gauge("peercam_camera_open", "", flag(m.cameraOpen()))
+	e.gauge("peercam_camera_wanted", "", flag(l.Open))
+	e.gauge("peercam_camera_trouble", "", flag(capture.TroubleOf(m.src.video) != "" && !m.src.privacy.On()))
+	e.gauge("peercam_privacy", "", flag(m.src.privacy.On()))
+	if device, ok := capture.StatsOf(m.src.video); ok {
+		e.gauge("peercam_device_fps", "", device.FPS)
+		e.counter("peercam_device_frames_total", "", device.Frames)
+		e.counter("peercam_device_frames_late_total", "", device.Late)
+		e.counter("peercam_device_frames_corrupt_total", "", device.Corrupt)
+	}
 	e.gauge("peercam_camera_fps", "", l.FPS)
 	e.counter("peercam_frames_captured_total", "", l.Captured)
 	e.counter("peercam_frames_replaced_total", "", l.Dropped)
@@ -62,7 +89,10 @@ func (m *monitor) report(e *exposition) {
 	}
 	if m.voice != nil {
 		v := m.voice.Stats()
-		e.gauge("peercam_microphone_open", "", flag(v.Open))
+		muted, trouble := m.src.audio.Muted(), m.src.audio.Err() != nil
+		e.gauge("peercam_microphone_open", "", flag(v.Open && !muted && !trouble))
+		e.gauge("peercam_microphone_muted", "", flag(muted))
+		e.gauge("peercam_microphone_trouble", "", flag(trouble))
 		e.counter("peercam_audio_packets_total", "", v.Packets)
 		e.counter("peercam_audio_bytes_total", "", v.Bytes)
 	}
