@@ -21,6 +21,7 @@ type losses struct {
 	trySent, tryLost int
 	ceiling          float64 // bit/s that lost little, found by trying
 	ceilingUntil     time.Duration
+	clean            int // windows in a row above the ceiling without loss of its kind
 }
 
 const (
@@ -29,6 +30,7 @@ const (
 	lossExcess   = 0.06
 	lossSmall    = 0.02
 	ceilingTime  = 10 * time.Second
+	staleCeiling = 5 // windows above it that lost no more than usual
 	usualMost    = 0.3
 	reportedHigh = 0.10
 	reportedLow  = 0.02
@@ -107,6 +109,11 @@ func (e *Estimator) byLoss(t time.Duration) {
 		e.lastGrow = t
 		e.prober.failed(t)
 		return
+	}
+	if e.target < l.ceiling || p > l.usual+lossSmall {
+		l.clean = 0
+	} else if l.clean++; l.clean == staleCeiling {
+		l.ceilingUntil = 0 // more has passed since
 	}
 	if t < l.ceilingUntil && e.target > l.ceiling && runs >= 2 && p > l.usual+lossSmall {
 		e.target = max(l.ceiling, e.least)
