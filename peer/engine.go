@@ -1,10 +1,12 @@
 package peer
 
 import (
+	"io"
 	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
+	"github.com/pion/logging"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
@@ -81,7 +83,7 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 }
 
 func newSettings(adjust func(*webrtc.SettingEngine)) webrtc.SettingEngine {
-	var s webrtc.SettingEngine
+	s := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard}}
 	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	// A browser that hides its addresses behind .local names reaches us at
 	// ours; resolving them would cost a multicast socket a viewer.

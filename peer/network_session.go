@@ -13,7 +13,7 @@ const (
 	// reports several times a second.
 	doubtTime    = 10 * time.Second
 	doubtSilence = time.Second
-	// restartTime is the least time between two requests for an ICE restart.
+	// restartTime is how long an ICE restart may take before another is asked for.
 	restartTime = 2 * time.Second
 )
 
@@ -29,20 +29,20 @@ func (p *Publisher) Moved(m Move) {
 // the way may have changed below it, as with a VPN: that is seen by the silence.
 func (s *Session) moved(now time.Time, m Move) {
 	s.doubted = now
-	if m.Lost(s.localAddr()) {
+	if own := s.localAddr(); !own.IsValid() || m.Lost(own) {
 		s.askRestart(now, "its address is gone")
 	}
 }
 
 // doubt is called once a second.
 func (s *Session) doubt(now time.Time) {
-	if !s.doubted.IsZero() && now.Sub(s.doubted) < doubtTime && now.Sub(s.lastHeard) > doubtSilence {
+	if !s.doubted.IsZero() && now.Sub(s.doubted) < doubtTime && now.Sub(s.lastHeard) > doubtSilence && now.Sub(s.restarted) > restartTime {
 		s.askRestart(now, "nothing was heard since the network changed")
 	}
 }
 
 func (s *Session) askRestart(now time.Time, why string) {
-	if s.signal.Restart == nil || !s.restarted.IsZero() && now.Sub(s.restarted) < restartTime {
+	if s.signal.Restart == nil {
 		return
 	}
 	s.restarted = now

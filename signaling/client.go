@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -27,8 +28,10 @@ type Client struct {
 	// Log gets what the user should know, once an outage.
 	Log *slog.Logger
 
-	mu   sync.Mutex
-	conn Conn // while joined
+	mu     sync.Mutex
+	dialed Conn               // while there is one
+	conn   Conn               // the same, while joined
+	hurry  context.CancelFunc // of dialing, or of the wait before it; nil: nothing to hurry
 }
 
 const (
@@ -66,6 +69,36 @@ func (c *Client) Connected() bool {
 	return c.conn != nil
 }
 
+// Moved tells that this machine's addresses have changed, or that it slept. A
+// connection from an address that is lost is given up, and another made at once;
+// of any other it is found out, in seconds, whether it still lives.
+func (c *Client) Moved(lost func(netip.Addr) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hurry != nil {
+		c.hurry()
+	}
+	if ws, ok := c.dialed.(interface {
+		moved(lost func(netip.Addr) bool) (gone bool)
+	}); ok && ws.moved(lost) {
+		c.conn = nil
+	}
+}
+
+// hurried runs f, and tells whether Moved made it return.
+func (c *Client) hurried(ctx context.Context, f func(context.Context)) bool {
+	hurry, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.mu.Lock()
+	c.hurry = cancel
+	c.mu.Unlock()
+	f(hurry)
+	c.mu.Lock()
+	c.hurry = nil
+	c.mu.Unlock()
+	return hurry.Err() != nil && ctx.Err() == nil
+}
+
 // Run connects and connects again until ctx ends. What was sent before that
 // still goes out. It returns nil.
 func (c *Client) Run(ctx context.Context) error {
@@ -79,6 +112,10 @@ func (c *Client) Run(ctx context.Context) error {
 		if !since.IsZero() && time.Since(since) >= steadyAfter {
 			attempt = 0
 		}
+		if errors.Is(err, errMoved) {
+			attempt = -1
+			continue
+		}
 		wait := backoff(attempt, rand.Float64())
 		if refused := (*Error)(nil); since.IsZero() && errors.As(err, &refused) && refused.Code != CodeClosing {
 			wait = refusedWait
@@ -86,9 +123,13 @@ func (c *Client) Run(ctx context.Context) error {
 		} else {
 			out.lost(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
+		if c.hurried(ctx, func(ctx context.Context) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait):
+			}
+		}) {
+			attempt = -1
 		}
 	}
 	return nil
@@ -97,10 +138,22 @@ func (c *Client) Run(ctx context.Context) error {
 // once is one connection's life. It returns why it ended, an *Error if the
 // server said why.
 func (c *Client) once(ctx context.Context, joined func()) error {
-	conn, err := c.Dial(ctx)
-	if err != nil {
+	var conn Conn
+	var err error
+	hurried := c.hurried(ctx, func(ctx context.Context) { conn, err = c.Dial(ctx) })
+	if hurried && err == nil { // from which address is not to be relied on
+		conn.Close("", "")
+		drain(conn)
+	}
+	switch {
+	case hurried:
+		return errMoved
+	case err != nil:
 		return err
 	}
+	c.mu.Lock()
+	c.dialed = conn
+	c.mu.Unlock()
 	stop := context.AfterFunc(ctx, func() { conn.Close("", "") })
 	defer stop()
 	defer c.setConn(nil)
@@ -134,6 +187,9 @@ func (c *Client) setConn(conn Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conn = conn
+	if conn == nil {
+		c.dialed = nil
+	}
 }
 
 // outage says what is wrong once, and once that it is well again.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -35,7 +36,11 @@ type wsConn struct {
 
 	mu       sync.Mutex
 	deadline time.Time // when closing ends; zero while not closing
+	gone     bool      // its own address is
 }
+
+// errMoved says that a connection was given up because its own address is gone.
+var errMoved = errors.New("this end's address is gone")
 
 // newWSConn starts the writer. The one of the two ends that pings is the server.
 func newWSConn(ws *websocket.Conn, pings bool, max limits) *wsConn {
@@ -90,6 +95,21 @@ func (c *wsConn) probe() {
 	case c.ask <- struct{}{}:
 	default:
 	}
+}
+
+// moved closes a connection from an address that is lost, without a goodbye that
+// nobody would hear, and doubts any other.
+func (c *wsConn) moved(lost func(netip.Addr) bool) (gone bool) {
+	local, _ := c.ws.NetConn().LocalAddr().(*net.TCPAddr)
+	if local == nil || !lost(local.AddrPort().Addr().Unmap()) {
+		c.probe()
+		return false
+	}
+	c.mu.Lock()
+	c.gone = true
+	c.mu.Unlock()
+	_ = c.ws.Close()
+	return true
 }
 
 func (c *wsConn) closing() bool {
@@ -167,7 +187,12 @@ func (c *wsConn) end(err error) error {
 	_ = c.ws.Close()
 	<-c.written
 	var timeout net.Error
+	c.mu.Lock()
+	gone := c.gone
+	c.mu.Unlock()
 	switch {
+	case gone:
+		return fmt.Errorf("%w: %w", ErrClosed, errMoved)
 	case websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.ClosePolicyViolation):
 		return ErrClosed
 	case errors.As(err, &timeout) && timeout.Timeout():

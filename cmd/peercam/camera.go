@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,6 +68,7 @@ type negotiation struct {
 	to       string
 	answered bool
 	held     []signaling.Message // candidates that the answer must precede
+	unasked  bool                // for an ICE restart, since signaling was away
 }
 
 func newCamera(room, name string, key *signaling.Key, pub *peer.Publisher, log *slog.Logger) *camera {
@@ -91,6 +94,9 @@ func (c *camera) join() signaling.Message {
 func (c *camera) handle(m signaling.Message) {
 	switch m.Type {
 	case signaling.TypeOffer, signaling.TypeCandidate, signaling.TypeBye:
+	case signaling.TypeWelcome:
+		c.askAgain()
+		return
 	default:
 		return
 	}
@@ -113,6 +119,21 @@ func (c *camera) handle(m signaling.Message) {
 	case n.messages <- m:
 	default:
 		c.log.Warn("a viewer sends more than a browser would; dropped", "type", m.Type, "session", short(m.Session))
+	}
+}
+
+// askAgain asks for the ICE restarts that could not be asked for before.
+func (c *camera) askAgain() {
+	c.mu.Lock()
+	all := slices.Collect(maps.Values(c.sessions))
+	c.mu.Unlock()
+	for _, n := range all {
+		n.mu.Lock()
+		unasked := n.unasked
+		n.mu.Unlock()
+		if unasked {
+			n.restart()
+		}
 	}
 }
 
@@ -183,12 +204,12 @@ func (n *negotiation) offer(m signaling.Message) error {
 		return errOver
 	}
 	n.mu.Lock()
-	n.to, n.answered = m.From, false
+	n.to, n.answered, n.unasked = m.From, false, false
 	n.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), gatherTime)
 	defer cancel()
 	trickle := m.Trickle == nil || *m.Trickle
-	answer, err := c.pub.Answer(ctx, n.id, m.SDP, trickle, peer.Signal{Candidate: n.localCandidate, Proved: c.key == nil || !m.Bearer, Ended: n.end})
+	answer, err := c.pub.Answer(ctx, n.id, m.SDP, trickle, peer.Signal{Candidate: n.localCandidate, Proved: c.key == nil || !m.Bearer, Restart: n.restart, Ended: n.end})
 	if err != nil {
 		n.mu.Lock()
 		n.answered = n.created // a running session goes on as it was
@@ -283,6 +304,13 @@ func (n *negotiation) localCandidate(init *webrtc.ICECandidateInit) {
 		return
 	}
 	n.say(m)
+}
+
+// restart asks the viewer for an offer with an ICE restart.
+func (n *negotiation) restart() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unasked = n.c.send(signaling.Message{Type: signaling.TypeRestart, To: n.to, Session: n.id}) != nil
 }
 
 func (n *negotiation) end(code, reason string) {

@@ -25,6 +25,7 @@ type shareCommand struct {
 
 	sourceFlags
 	keyFlags
+	networkFlags
 	signalFlags
 	frontFlags
 }
@@ -62,12 +63,18 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	}
 	defer via.close()
 
+	network, err := s.network(log)
+	if err != nil {
+		return err
+	}
+	defer network.Close()
+
 	ladder := encode.NewLadder(encode.LadderConfig{
 		Source: src.video, Want: s.format(), Bitrate: int(s.Bitrate), Linger: s.Linger, Always: s.Always, Log: log,
 	})
 	var voice *encode.Voice
 	helpers := &iceHelpers{own: ice}
-	config := peer.Config{Video: ladder, ICEServers: helpers.list, MaxBitrate: int(s.Bitrate), MaxSessions: s.Viewers, Log: log}
+	config := peer.Config{Video: ladder, ICEServers: helpers.list, MaxBitrate: int(s.Bitrate), MaxSessions: s.Viewers, Network: network, Log: log}
 	if src.audio != nil {
 		voice = encode.NewVoice(encode.VoiceConfig{Source: src.audio, Linger: s.Linger, Always: s.Always, Log: log})
 		config.Audio = voice
@@ -118,6 +125,13 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if voice != nil {
 		media.Go(func() error { return ended("sound", voice.Run(mediaCtx, pub.Audio), log) })
 	}
+	media.Go(func() error {
+		network.Run(mediaCtx, func(m peer.Move) {
+			client.Moved(m.Lost) // first: the way to ask for anything may be gone
+			pub.Moved(m)
+		})
+		return nil
+	})
 	media.Go(func() error { return showStatus(mediaCtx, env.stderr, watch) })
 	if keys != nil {
 		media.Go(func() error { return listenForKeys(mediaCtx, keys, setup, watch.changed) })

@@ -49,6 +49,10 @@ export class Camera {
     this.step();
   }
 
+  get info() {
+    return this.#info;
+  }
+
   /** Its id in the room, '' when it is not there. */
   get id() {
     return this.leftAt ? '' : this.#info.id;
@@ -132,6 +136,20 @@ export class Camera {
     this.step();
   }
 
+  /** It goes on with a session, but over another socket: its network has changed. */
+  moved(info, session) {
+    this.#session(session)?.rebind(info);
+    this.announce(info);
+  }
+
+  holds(session) {
+    return Boolean(this.#session(session));
+  }
+
+  #session(name) {
+    return [this.#current, this.#next].find((s) => s?.name === name);
+  }
+
   leave() {
     this.leftAt ||= performance.now();
     this.step();
@@ -149,7 +167,7 @@ export class Camera {
 
   /** @returns {boolean} whether the message was for one of its sessions */
   receive(message) {
-    const session = [this.#current, this.#next].find((s) => s?.name === message.session);
+    const session = this.#session(message.session);
     if (!session) return false;
     if (message.from === this.#info.id) session.rebind(this.#info);
     session.receive(message);
@@ -169,7 +187,7 @@ export class Camera {
 
   step() {
     const now = performance.now();
-    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence, lost: !s.stream && s.joins !== this.#signaling.joins };
+    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence, restarted: s.restartedAt > s.heardAt, lost: !s.stream && s.joins !== this.#signaling.joins };
     const what = decide({
       id: this.id, refused: Boolean(this.#verdict && !this.#verdict.retry),
       current: link(this.#current), next: link(this.#next), retryAt: this.#retryAt,

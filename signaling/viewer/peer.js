@@ -49,6 +49,7 @@ export class Peer {
   async reoffer(iceServers) {
     if (iceServers) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
     this.candidates.length = 0;
+    this.onCandidate = undefined; // they would overtake the offer
     await this.#offer({ iceRestart: true });
   }
 

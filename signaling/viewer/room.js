@@ -37,6 +37,7 @@ export class Room {
     const { signal } = this.#stopped;
     addEventListener('online', () => this.wake(), { signal });
     addEventListener('offline', () => this.#onChange(), { signal });
+    navigator.connection?.addEventListener('change', () => this.wake(), { signal }); // not in every browser
     addEventListener('pageshow', () => this.wake(), { signal });
     document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && this.wake(), { signal });
   }
@@ -66,6 +67,9 @@ export class Room {
       case 'camera-left':
         this.cameras.find((c) => c.id === message.camera?.id)?.leave();
         break;
+      case 'restart':
+        this.#moved(message);
+      // falls through
       default:
         if (message.session) this.cameras.some((c) => c.receive(message));
     }
@@ -85,6 +89,16 @@ export class Room {
     before.forEach((camera, i) => {
       if (!which.includes(i)) camera.leave();
     });
+  }
+
+  /** A session goes on under another id: it was not another camera of that name that joined. */
+  #moved({ session, from }) {
+    const camera = this.cameras.find((c) => c.holds(session));
+    const twin = this.cameras.find((c) => c.id === from);
+    if (!camera || !twin || camera === twin) return;
+    this.cameras.splice(this.cameras.indexOf(twin), 1);
+    twin.close();
+    camera.moved(twin.info, session);
   }
 
   #add(info) {

@@ -15,6 +15,7 @@ const PAUSE_OVER = 2500;
 export class Session {
   #queued = [];
   #offered = '';
+  #restarting = false;
   #camera;
   #room;
   #key;
@@ -43,6 +44,8 @@ export class Session {
     this.startedAt = performance.now();
     /** performance.now() when media, or a word of the camera, last was seen to arrive, 0 for never */
     this.heardAt = 0;
+    /** performance.now() when the camera last asked for an ICE restart, 0 for never */
+    this.restartedAt = 0;
     /** whether a picture is arriving, or was */
     this.hasPicture = false;
     /** @type {object|null} the camera's last `stats` */
@@ -154,9 +157,7 @@ export class Session {
           else if (this.#queued.length < 256) this.#queued.push(message.candidate);
           break;
         case 'restart':
-          if (pc.signalingState !== 'stable') break;
-          await this.peer.reoffer();
-          this.#offer();
+          await this.#restart();
           break;
         case 'bye':
           this.#close(message.code || 'failed', message.message ?? '');
@@ -169,6 +170,22 @@ export class Session {
     } catch (err) {
       // a candidate that the browser does not understand is one way fewer, no more
       if (message.type !== 'candidate') this.stop('bad-answer', err.message);
+    }
+  }
+
+  /**
+   * Asked twice it offers once, but says it again: the first may have gone to a socket
+   * that the camera's old network took with it.
+   */
+  async #restart() {
+    if (this.#restarting) return;
+    this.#restarting = true;
+    this.restartedAt = performance.now();
+    try {
+      if (this.peer.pc.signalingState === 'stable') await this.peer.reoffer();
+      this.#offer();
+    } finally {
+      this.#restarting = false;
     }
   }
 

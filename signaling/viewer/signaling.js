@@ -9,7 +9,7 @@ import { backoff, crowdedDelay, meaning } from './policy.js';
 const JOIN_TIMEOUT = 8000;
 /** So long may pass without a message before the server is asked whether it is there. */
 const IDLE = 15_000;
-const PONG_TIMEOUT = 2000;
+const PONG_TIMEOUT = 1000;
 
 /**
  * @typedef {object} Refusal
@@ -125,7 +125,7 @@ export class Signaling {
 
   #timer(name, then, delay) {
     clearTimeout(this.#timers[name]);
-    if (then) this.#timers[name] = setTimeout(then, delay);
+    this.#timers[name] = then ? setTimeout(then, delay) : 0;
   }
 
   /** @returns {boolean} whether there was a socket to send it over */
@@ -135,8 +135,9 @@ export class Signaling {
     return true;
   }
 
-  /** Finds out whether the server still is there; a dead socket is replaced after two seconds. */
+  /** Finds out whether the server still is there; a dead socket is replaced after a second. */
   ask() {
+    if (this.#timers.pong) return; // it is being found out
     if (this.#timers.asked && performance.now() - this.#timers.asked < 1000) return;
     if (!this.send({ type: 'ping' })) return;
     this.#timers.asked = performance.now();
