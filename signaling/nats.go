@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	natsQueue      = 4096     // messages out, and as many in
-	natsQueueBytes = 16 << 20 // out
+	natsQueue      = 16384    // messages out, and as many in
+	natsQueueBytes = 32 << 20 // out
 	// natsStuck is how long NATS may take to read what it is sent, and to
 	// answer a ping twice, before another of its servers is tried.
 	natsStuck = 2 * time.Second
@@ -34,7 +34,7 @@ const (
 // be reached are tried again for ever.
 //
 // Drop policy: while there is no connection everything is dropped, and what does
-// not fit into the queue, 4096 messages or 16 MiB, is; both are counted.
+// not fit into the queue, 16384 messages or 32 MiB, is; both are counted.
 func NATS(urls string, log *slog.Logger) (Cluster, error) {
 	for raw := range strings.SplitSeq(urls, ",") {
 		u, err := url.Parse(strings.TrimSpace(raw))

@@ -3,11 +3,11 @@ package signaling
 import "sync"
 
 // Limits of a queue: how many messages it holds, and how many bytes of SDP and
-// candidates, whichever is reached first. A camera's is larger, since it talks
-// to everybody in its room.
+// candidates, whichever is reached first. A camera's holds what 1000 viewers who
+// come at once have to say.
 var (
 	viewerQueue = limits{messages: 256, bytes: 1 << 20}
-	cameraQueue = limits{messages: 4096, bytes: 16 << 20}
+	cameraQueue = limits{messages: 16384, bytes: 32 << 20}
 )
 
 type limits struct{ messages, bytes int }
