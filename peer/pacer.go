@@ -29,12 +29,16 @@ func (p *pacer) set(estimate int, congested bool) {
 	}
 }
 
-// sent accounts for size bytes.
+// sent accounts for size bytes. Before the first set nothing is known that it
+// could cost: sound may be sent by then, and the picture must not wait for it.
 func (p *pacer) sent(now time.Time, size int) {
+	if p.rate == 0 {
+		return
+	}
 	if p.free.Before(now) {
 		p.free = now
 	}
-	p.free = p.free.Add(time.Duration(size) * 8 * time.Second / time.Duration(max(p.rate, 1)))
+	p.free = p.free.Add(time.Duration(size) * 8 * time.Second / time.Duration(p.rate))
 }
 
 // wait is how long nothing may be sent; 0: go.
