@@ -39,8 +39,9 @@ func newFakeVideo() *fakeVideo {
 	return &fakeVideo{on: make(chan uint32, 100), awaited: make(chan bool, 100)}
 }
 
+// Rungs is the one that it makes frames of.
 func (f *fakeVideo) Rungs() []encode.Size {
-	return []encode.Size{{Width: 1280, Height: 720}, {Width: 640, Height: 360}, {Width: 320, Height: 180}}
+	return []encode.Size{{Width: 1280, Height: 720}}
 }
 
 func (f *fakeVideo) Want(r, _ uint32) {
