@@ -56,8 +56,9 @@ func (ps *players) remove(p *player) {
 	delete(ps.m, p.session)
 }
 
-// newPlayer joins the room. ended is called when all is over.
-func (s *Server) newPlayer(room, token, offer string, ended func()) (*player, error) {
+// newPlayer joins the room. A foreign one, a page of another origin, may come
+// by the room's own token only. ended is called when all is over.
+func (s *Server) newPlayer(room, token, offer string, foreign bool, ended func()) (*player, error) {
 	p := &player{
 		room: room, session: NewSession(), offer: offer, bearer: token != "",
 		offered: make(chan struct{}), result: make(chan playResult, 1),
@@ -85,7 +86,7 @@ func (s *Server) newPlayer(room, token, offer string, ended func()) (*player, er
 		conn.Close("", "")
 		return nil, ErrClosed
 	}
-	_ = conn.Send(Message{Type: TypeJoin, Version: Version, Role: RoleViewer, Room: room, Token: token, Bearer: true})
+	_ = conn.Send(Message{Type: TypeJoin, Version: Version, Role: RoleViewer, Room: room, Token: token, Bearer: !foreign})
 	return p, nil
 }
 

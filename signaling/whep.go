@@ -71,7 +71,8 @@ func (s *Server) hangUp(w http.ResponseWriter, room, session string) {
 
 func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 	bearer, hasBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !hasBearer && !s.originAllowed(r) {
+	foreign := !s.originAllowed(r)
+	if !hasBearer && foreign {
 		// Else any page could watch an open room in the browser of somebody who
 		// reaches this server.
 		s.refuse(CodeForbidden)
@@ -95,7 +96,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 		refusal.write(w, room)
 		return
 	}
-	p, err := s.newPlayer(room, strings.TrimSpace(bearer), offer, func() { s.addrs.release(addr) })
+	p, err := s.newPlayer(room, strings.TrimSpace(bearer), offer, foreign, func() { s.addrs.release(addr) })
 	if err != nil {
 		(&whepError{status: http.StatusServiceUnavailable, text: "the server is stopping", retry: true}).write(w, room)
 		return

@@ -73,6 +73,46 @@ func TestWHEPAsksWhereAPageComesFrom(t *testing.T) {
 	}
 }
 
+// A bearer that says nothing does not let a page of another origin in.
+func TestAForeignPageNeedsTheToken(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		join   Message
+		bearer string
+		status int
+	}{
+		{"open room, some bearer", openJoin(), "whatever", http.StatusUnauthorized},
+		{"open room, a real token", openJoin(), testToken, http.StatusUnauthorized},
+		{"keyed room, its token", cameraJoin("x"), testToken, http.StatusCreated},
+	} {
+		s := startServer(t, ServerConfig{WHEPPatience: time.Second})
+		camera := s.ownCamera(c.join)
+		go func() {
+			for {
+				m, err := camera.Receive()
+				if err != nil {
+					return
+				}
+				if m.Type == TypeOffer {
+					_ = camera.Send(Message{Type: TypeAnswer, To: m.From, Session: m.Session, SDP: "v=0 answer"})
+				}
+			}
+		}()
+		req, _ := http.NewRequest(http.MethodPost, s.http.URL+"/whep/kitchen", strings.NewReader(sdpOffer))
+		req.Header.Set("Content-Type", "application/sdp")
+		req.Header.Set("Origin", "https://evil.example")
+		req.Header.Set("Authorization", "Bearer "+c.bearer)
+		resp, err := s.http.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.status {
+			t.Errorf("%s: %s, want %d", c.what, resp.Status, c.status)
+		}
+	}
+}
+
 func openJoin() Message {
 	m := cameraJoin("x")
 	m.Token, m.Nonce = "", ""
