@@ -84,6 +84,10 @@ type byeMessage struct {
 
 // openControl attaches the viewer's channel.
 func (s *Session) openControl(d *webrtc.DataChannel) {
+	if d.Label() != controlLabel && s.p.c.Chat != nil {
+		s.openChat(d)
+		return
+	}
 	if d.Label() != controlLabel {
 		_ = d.Close() // nothing else is spoken here
 		return

@@ -107,12 +107,22 @@ func (s *Session) answer(ctx context.Context, offer string, trickle bool) (strin
 	if err := s.pc.SetLocalDescription(answer); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
 	}
-	if !s.video.bound.Load() {
+	switch {
+	case s.video.bound.Load():
+	case s.p.c.Chat != nil && onlyChat(offer):
+		s.p.look(s, wish{hidden: true})
+	default:
 		return "", fmt.Errorf("%w: no VP8 stream could be agreed on", ErrBadOffer)
 	}
 	if trickle {
 		return answer.SDP, nil
 	}
+	return s.described(ctx, gathered)
+}
+
+// described is our description with all candidates, or with those there are when
+// ctx is done.
+func (s *Session) described(ctx context.Context, gathered <-chan struct{}) (string, error) {
 	select {
 	case <-gathered:
 		return s.pc.LocalDescription().SDP, nil

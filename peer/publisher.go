@@ -34,6 +34,12 @@ type Config struct {
 	MaxBitrate int
 	// MaxSessions is the most viewers at a time; zero means 100.
 	MaxSessions int
+	// Patience is how long a viewer may take to connect, and the camera stays
+	// closed until one has; zero means 20 s, and that it opens meanwhile.
+	Patience time.Duration
+	// Chat takes text that a viewer sends over a data channel; it must not block.
+	// nil: such channels are closed.
+	Chat func(id, text string)
 	// Network is how sessions are reached; nil: at every address of the machine, at
 	// a port a session.
 	Network *Network
@@ -100,11 +106,15 @@ func NewPublisher(c Config) (*Publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the DTLS certificate: %w", err)
 	}
+	handshake := c.Patience
+	if handshake == 0 {
+		handshake = handshakeTime
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Publisher{
 		c: c, clock: mediaClock{epoch: time.Now()}, cert: *cert, cname: crand.Text(),
 		sessions: map[string]*Session{}, losses: map[*Session]int{}, ctx: ctx, cancel: cancel,
-		handshake: handshakeTime, remotes: remotes{r: c.Remote, asks: make(chan remoteAsk, remoteQueue)},
+		handshake: handshake, remotes: remotes{r: c.Remote, asks: make(chan remoteAsk, remoteQueue)},
 	}
 	p.list.Store(&[]*Session{})
 	return p, nil
@@ -185,7 +195,8 @@ func (p *Publisher) Has(id string) bool {
 // are revealed and the camera opens.
 func (p *Publisher) Answer(ctx context.Context, id, offer string, trickle bool, signal Signal) (string, error) {
 	audio, err := checkOffer(offer)
-	if err != nil {
+	chat := p.c.Chat != nil && onlyChat(offer)
+	if err != nil && !chat {
 		return "", err
 	}
 	s, isNew, err := p.session(id, audio, signal)
@@ -272,15 +283,11 @@ func (p *Publisher) changed() {
 	}
 	slices.SortFunc(list, func(a, b *Session) int { return a.started.Compare(b.started) })
 	p.list.Store(&list)
-	sound := slices.ContainsFunc(list, func(s *Session) bool { return s.audio != nil })
 	if len(list) == 0 {
 		p.keys = [maxRungs]keyThrottle{}
 	}
-	p.c.Video.Expect(len(list) > 0)
+	p.demand()
 	p.allocate(time.Now())
-	if p.c.Audio != nil {
-		p.c.Audio.Want(sound)
-	}
 }
 
 func (p *Publisher) remove(s *Session) {
@@ -294,8 +301,19 @@ func (p *Publisher) remove(s *Session) {
 // arrived tells that a session is connected: from now on somebody watches.
 func (p *Publisher) arrived(now time.Time) {
 	p.mu.Lock()
+	p.demand()
 	p.allocate(now)
 	p.mu.Unlock()
+}
+
+// demand tells whether camera and microphone should open; p.mu is held.
+func (p *Publisher) demand() {
+	list := *p.list.Load()
+	here := func(s *Session) bool { return p.c.Patience == 0 || s.connected.Load() }
+	p.c.Video.Expect(slices.ContainsFunc(list, here))
+	if p.c.Audio != nil {
+		p.c.Audio.Want(slices.ContainsFunc(list, func(s *Session) bool { return s.audio != nil && here(s) }))
+	}
 }
 
 // requestKeyFrame asks for a key frame of a rung, at most one an interval for

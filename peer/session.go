@@ -68,6 +68,7 @@ type Session struct {
 	estimate  atomic.Int64 // bit/s; 0: not known yet
 	demand    atomic.Int64 // bit/s that the best picture it asks for takes
 	connected atomic.Bool
+	chat      atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
 	// selection is what allocate gave; rung is the one handed over, -1 for none
 	// yet: Publisher.Video alone changes it, and gap.
 	selection atomic.Pointer[selection]
@@ -238,6 +239,9 @@ func (s *Session) tick(now time.Time) {
 			s.end("failed", fmt.Sprintf("no connection within %v", s.p.handshake))
 		}
 		return
+	}
+	if !s.video.bound.Load() && s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected {
+		s.lastHeard = now // who gets no media reports on none
 	}
 	if now.Sub(s.lastHeard) > silentTime {
 		s.end("failed", fmt.Sprintf("nothing was heard from the viewer for %v", silentTime))

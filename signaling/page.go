@@ -70,7 +70,8 @@ type asset struct {
 	packed []byte // by gzip; nil where that gains nothing
 	mime   string
 	etag   string
-	isPart bool // of a page: a script or a style
+	isPart bool   // of a page: a script or a style
+	policy string // of a page with something inline; "": as the others'
 }
 
 // pages maps a path below /viewer/ to what is there. Pages refer to
@@ -109,6 +110,7 @@ func newAsset(name string, data []byte, version string) asset {
 		a.mime = "text/plain; charset=utf-8"
 	case path.Ext(name) == ".html", path.Ext(name) == ".webmanifest":
 		a.data = bytes.ReplaceAll(data, []byte(`"/viewer/`), []byte(`"/viewer/`+version+`/`))
+		a.policy = inlinePolicy(a.data)
 	case path.Ext(name) == ".js", path.Ext(name) == ".css":
 		a.isPart = true
 	}
@@ -168,6 +170,9 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, file string) {
 	}
 	if !a.isPart {
 		setHeaders(w, pageHeaders)
+	}
+	if a.policy != "" {
+		w.Header().Set("Content-Security-Policy", a.policy)
 	}
 	w.Header().Set("Content-Type", a.mime)
 	data, etag := a.data, a.etag

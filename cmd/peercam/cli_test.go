@@ -172,12 +172,12 @@ func TestHelp(t *testing.T) {
 	if code != exitDone {
 		t.Errorf("code %d", code)
 	}
-	for _, word := range []string{"share", "serve", "devices", "token", "version", "--config"} {
+	for _, word := range []string{"share", "serve", "view", "paste", "devices", "token", "version", "--config"} {
 		if !strings.Contains(stdout, word) {
 			t.Errorf("--help does not mention %q:\n%s", word, stdout)
 		}
 	}
-	for _, command := range []string{"share", "serve", "devices", "token", "version"} {
+	for _, command := range []string{"share", "serve", "view", "paste", "devices", "token", "version"} {
 		code, stdout, stderr := runToEnd(t, command, "--help")
 		if code != exitDone || !strings.Contains(stdout, "peercam "+command) && !strings.Contains(stdout, "peercam share") {
 			t.Errorf("%s --help: code %d\n%s%s", command, code, stdout, stderr)

@@ -29,6 +29,7 @@ type commandLine struct {
 	Share   shareCommand   `cmd:"" default:"withargs" help:"Share the camera: open it for whoever holds the link (the default)."`
 	Serve   serveCommand   `cmd:"" help:"Run a signaling server with the viewer page, for cameras on other machines."`
 	View    viewCommand    `cmd:"" help:"Watch a camera without a browser: record it, decode it for a player, show statistics."`
+	Paste   pasteCommand   `cmd:"" help:"Share the camera without any server: texts are copied and pasted to and fro."`
 	Devices devicesCommand `cmd:"" help:"List cameras and microphones."`
 	Doctor  doctorCommand  `cmd:"" help:"Look at all that sharing needs, and say what to do about what is wrong."`
 	Token   tokenCommand   `cmd:"" help:"Print the room token, which WHEP players and /snapshot ask for."`
