@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -21,6 +22,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	if p.c.ICEServers != nil {
 		servers = p.c.ICEServers()
 	}
+	servers = slices.Concat(servers, signal.ICEServers)
 	pc, err := api.NewPeerConnection(webrtc.Configuration{
 		ICEServers: servers, Certificates: []webrtc.Certificate{p.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
 	})
@@ -51,7 +53,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		tracks = append(tracks, s.audio)
 	}
 	for _, t := range tracks {
-		sender, err := pc.AddTrack(t)
+		sender, err := addTrack(pc, t, signal.To != "")
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("adding the %s track: %w", t.kind, err), pc.Close())
 		}
@@ -86,8 +88,21 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	return s, nil
 }
 
+// addTrack adds a track that answers an offer, or is offered itself.
+func addTrack(pc *webrtc.PeerConnection, t *track, offered bool) (*webrtc.RTPSender, error) {
+	if !offered {
+		return pc.AddTrack(t)
+	}
+	transceiver, err := pc.AddTransceiverFromTrack(t, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+	if err != nil {
+		return nil, err
+	}
+	return transceiver.Sender(), nil
+}
+
 // answer negotiates.
 func (s *Session) answer(ctx context.Context, offer string, trickle bool) (string, error) {
+	s.trickled.Store(0)
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
 	}

@@ -25,6 +25,9 @@ func checkOffer(text string) (audio bool, err error) {
 	if err := s.UnmarshalString(text); err != nil {
 		return bad("its SDP does not parse: %v", err)
 	}
+	if err := checkCandidates(text); err != nil {
+		return bad("%v", err)
+	}
 	var video, vp8, ice, fingerprint bool
 	_, iceSession := s.Attribute("ice-ufrag")
 	_, fingerprintSession := s.Attribute("fingerprint")
@@ -55,6 +58,17 @@ func checkOffer(text string) (audio bool, err error) {
 		return bad("it has no DTLS fingerprint (a=fingerprint)")
 	}
 	return audio, nil
+}
+
+// maxCandidates is how many candidates a session description may have, and how
+// many may follow it: to each of them packets are sent, wherever it may point.
+const maxCandidates = 64
+
+func checkCandidates(text string) error {
+	if n := strings.Count(text, "a=candidate:"); n > maxCandidates {
+		return fmt.Errorf("it has %d candidates, at most %d are tried", n, maxCandidates)
+	}
+	return nil
 }
 
 func receives(m *sdp.MediaDescription) bool {

@@ -161,8 +161,15 @@ func (p *Publisher) Audio(f *encode.AudioFrame) {
 	}
 }
 
-// Viewers is the number of sessions.
-func (p *Publisher) Viewers() int { return len(*p.list.Load()) }
+// Viewers is the number of viewers' sessions.
+func (p *Publisher) Viewers() (n int) {
+	for _, s := range *p.list.Load() {
+		if s.signal.To == "" {
+			n++
+		}
+	}
+	return n
+}
 
 // VideoRate is the bit rate asked of the largest rung that somebody watches,
 // in bit/s; 0 when nobody does.
@@ -218,6 +225,9 @@ func (p *Publisher) Candidate(id string, c webrtc.ICECandidateInit) error {
 	if s == nil {
 		return ErrNoSession
 	}
+	if s.trickled.Add(1) > maxCandidates {
+		return fmt.Errorf("more than %d candidates", maxCandidates)
+	}
 	if err := s.pc.AddICECandidate(c); err != nil {
 		return fmt.Errorf("candidate %q: %w", c.Candidate, err)
 	}
@@ -236,7 +246,7 @@ func (p *Publisher) Bye(id string) {
 
 func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, bool, error) {
 	p.mu.Lock()
-	s, closed, full := p.sessions[id], p.closed, len(p.sessions) >= p.c.MaxSessions
+	s, closed, full := p.sessions[id], p.closed, signal.To == "" && p.Viewers() >= p.c.MaxSessions
 	p.mu.Unlock()
 	switch {
 	case closed:
@@ -255,7 +265,7 @@ func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, boo
 	switch { // a hundred may have come this far at once
 	case p.closed || p.sessions[id] != nil:
 		err = ErrClosed
-	case len(p.sessions) >= p.c.MaxSessions:
+	case signal.To == "" && p.Viewers() >= p.c.MaxSessions:
 		err = p.busy()
 	}
 	if err != nil {

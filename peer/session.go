@@ -36,6 +36,10 @@ type Signal struct {
 	Candidate func(*webrtc.ICECandidateInit)
 	// Restart asks the viewer to offer again, with an ICE restart.
 	Restart func()
+	// To names the server that a session of ours goes to; "": a viewer, who offered.
+	To string
+	// ICEServers are asked besides those of all.
+	ICEServers []webrtc.ICEServer
 	// Ended is called once, with one of the codes of PROTOCOL.md's bye.
 	Ended func(code, reason string)
 	// Proved tells that the viewer holds the key, or needs none: it may use
@@ -69,6 +73,7 @@ type Session struct {
 	demand    atomic.Int64 // bit/s that the best picture it asks for takes
 	connected atomic.Bool
 	chat      atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
+	trickled  atomic.Int32                       // candidates since the last offer
 	// selection is what allocate gave; rung is the one handed over, -1 for none
 	// yet: Publisher.Video alone changes it, and gap.
 	selection atomic.Pointer[selection]

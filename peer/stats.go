@@ -17,6 +17,7 @@ type Counters struct {
 // SessionStats is what /metrics and the status line tell of a viewer.
 type SessionStats struct {
 	ID                      string
+	To                      string // the WHIP server; "": a viewer
 	Connected               bool
 	Since                   time.Time
 	Packets, Bytes, Resent  int64
@@ -43,7 +44,7 @@ func (p *Publisher) Stats() []SessionStats {
 		}
 		all = append(all, SessionStats{
 			Rung: sel.rung, Layer: sel.layer, Paused: sel.paused, Why: sel.why, Target: p.rate(sel.rung), Probes: c.Probes.Load(),
-			ID: s.id, Connected: s.connected.Load(), Since: s.started,
+			ID: s.id, To: s.signal.To, Connected: s.connected.Load(), Since: s.started,
 			Packets: c.Packets.Load(), Bytes: c.Bytes.Load(), Resent: c.Resent.Load(),
 			Frames: c.Frames.Load(), FramesDropped: c.FramesDropped.Load(), AudioDropped: c.AudioDropped.Load(), KeyFrames: c.KeyFramesAsked.Load(),
 			Estimate: c.Estimate.Load(), RoundTrip: time.Duration(c.RoundTripMicros.Load()) * time.Microsecond, Loss: float64(c.LossPPM.Load()) / 1e6,

@@ -27,6 +27,7 @@ type monitor struct {
 	ladder *encode.Ladder
 	voice  *encode.Voice // nil without sound
 	pub    *peer.Publisher
+	whips  whips
 	// refresh has room for one: the status line is to be shown anew.
 	refresh chan struct{}
 }
@@ -96,9 +97,9 @@ func (m *monitor) report(e *exposition) {
 		e.counter("peercam_audio_packets_total", "", v.Packets)
 		e.counter("peercam_audio_bytes_total", "", v.Bytes)
 	}
-	sessions := m.pub.Stats()
-	e.gauge("peercam_viewers", "", len(sessions))
-	for _, s := range sessions {
+	m.whips.report(e)
+	e.gauge("peercam_viewers", "", m.pub.Viewers())
+	for _, s := range m.pub.Stats() {
 		label := `{session="` + short(s.ID) + `"}`
 		e.gauge("peercam_session_connected", label, flag(s.Connected))
 		e.gauge("peercam_session_rung", label, s.Rung)

@@ -26,6 +26,7 @@ type shareCommand struct {
 	sourceFlags
 	keyFlags
 	networkFlags
+	whipFlags
 	signalFlags
 	frontFlags
 }
@@ -87,6 +88,10 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if err != nil {
 		return err
 	}
+	servers, err := s.whips(pub)
+	if err != nil {
+		return err
+	}
 	cam := newCamera(s.Room, src.video.String(), key, pub, log)
 	if via.front != nil {
 		cam.relays = via.front.relays
@@ -97,7 +102,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	}
 	cam.send = client.Send
 
-	watch := &monitor{room: s.Room, src: src, ladder: ladder, voice: voice, pub: pub, token: token(key), refresh: make(chan struct{}, 1)}
+	watch := &monitor{room: s.Room, src: src, ladder: ladder, voice: voice, pub: pub, whips: servers, token: token(key), refresh: make(chan struct{}, 1)}
 	link := via.link(s.Room, key)
 	fmt.Fprintln(env.stdout, link)
 	if s.Open {
@@ -121,6 +126,7 @@ func (s *shareCommand) Run(ctx context.Context, env environment, log *slog.Logge
 
 	media, mediaCtx := errgroup.WithContext(ctx)
 	media.Go(func() error { return pub.Run(mediaCtx) })
+	media.Go(func() error { return servers.run(mediaCtx) })
 	media.Go(func() error { return ladder.Run(mediaCtx, pub.Video) })
 	if voice != nil {
 		media.Go(func() error { return ended("sound", voice.Run(mediaCtx, pub.Audio), log) })

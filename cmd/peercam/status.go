@@ -58,7 +58,7 @@ func showStatus(ctx context.Context, w io.Writer, m *monitor) error {
 	defer tick.Stop()
 	last, at, kbps := m.bytes(), time.Now(), 0.0
 	for {
-		status.show(m.line(kbps))
+		status.show(m.line(kbps) + m.whips.line())
 		select {
 		case <-ctx.Done():
 			status.show("")
