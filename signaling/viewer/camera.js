@@ -216,6 +216,7 @@ export class Camera {
     this.#firstPeer = undefined;
     const session = new Session({
       peer, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,
+      iceServers: () => this.#signaling.iceServers,
       send: (message) => this.#signaling.send(message),
       onOpen: () => this.#wanted && session.say(this.#wanted),
       onControl: (message) => {
@@ -226,7 +227,7 @@ export class Camera {
       onChange: () => this.#changed(session),
     });
     this.#next = session;
-    session.start(this.#signaling.iceServers);
+    session.start();
   }
 
   #changed(session) {

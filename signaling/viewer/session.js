@@ -20,6 +20,7 @@ export class Session {
   #room;
   #key;
   #send;
+  #iceServers;
   #bytes = 0;
   #lookedAt;
   #pausedAt = -Infinity;
@@ -32,13 +33,15 @@ export class Session {
    * @param {string} options.room
    * @param {import('./proof.js').Key|null} options.key null in an open room
    * @param {number} options.joins how often signaling had joined when this began
+   * @param {() => RTCIceServer[]} options.iceServers those of now: credentials expire
    * @param {(message: object) => boolean} options.send
    * @param {() => void} options.onOpen requests can be sent to the camera
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
    * @param {() => void} options.onChange there is a stream, or media, or an end
    */
-  constructor({ peer, camera, room, key, joins, send, onOpen, onControl, onChange }) {
+  constructor({ peer, camera, room, key, joins, iceServers, send, onOpen, onControl, onChange }) {
     this.name = newSessionId();
+    this.#iceServers = iceServers;
     this.joins = joins;
     this.peer = peer;
     this.startedAt = performance.now();
@@ -110,14 +113,14 @@ export class Session {
     this.#camera = camera;
   }
 
-  /** @param {RTCIceServer[]} iceServers */
-  async start(iceServers) {
+  async start() {
     try {
       // no turn of the event loop when there is nothing to wait for: the offer goes out before anything is drawn
       if (!this.peer.isReady) await this.peer.offered;
       // The room is open, but the link says it is not: whoever answers does not hold the key.
       if (this.#key && !isKey(this.#camera.nonce ?? '')) return this.stop('proof', 'the camera holds no key');
       if (!this.#key && this.#camera.nonce) return this.stop('no-key', 'the camera has a key');
+      const iceServers = this.#iceServers();
       if (iceServers.length && !this.end) await this.peer.reoffer(iceServers);
       this.#offer();
     } catch (err) {
@@ -182,7 +185,7 @@ export class Session {
     this.#restarting = true;
     this.restartedAt = performance.now();
     try {
-      if (this.peer.pc.signalingState === 'stable') await this.peer.reoffer();
+      if (this.peer.pc.signalingState === 'stable') await this.peer.reoffer(this.#iceServers());
       this.#offer();
     } finally {
       this.#restarting = false;
