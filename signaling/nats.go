@@ -26,6 +26,8 @@ const (
 	// natsStuck is how long NATS may take to read what it is sent, and to
 	// answer a ping twice, before another of its servers is tried.
 	natsStuck = 2 * time.Second
+	// natsRetry is how long to wait before the next try, and up to half as much.
+	natsRetry = 500 * time.Millisecond
 )
 
 // NATS is a Cluster over NATS servers: urls are one or more of nats://, tls://,
@@ -102,6 +104,23 @@ func (n *natsCluster) Send(to string, data []byte) error {
 }
 
 func (n *natsCluster) Run(ctx context.Context, self string, receive func([]byte), linked func()) error {
+	for {
+		if err := n.connected(ctx, self, receive, linked); err != nil || ctx.Err() != nil {
+			return err
+		}
+		// The library gives up for good on errors that it does not know: of a
+		// message cut short by natsStuck, for one.
+		n.log.Warn("NATS has closed the connection; connecting again")
+		select {
+		case <-time.After(natsRetry):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// connected is the life of one connection, with all its reconnections. The error
+// is about how it was to be made, and no other try would help.
+func (n *natsCluster) connected(ctx context.Context, self string, receive func([]byte), linked func()) error {
 	nc, closed, err := n.connect(ctx, linked)
 	if err != nil {
 		return err
@@ -112,28 +131,36 @@ func (n *natsCluster) Run(ctx context.Context, self string, receive func([]byte)
 	for _, subject := range []string{natsAll, natsTo + self} {
 		sub, err := nc.ChanSubscribe(subject, in)
 		if err != nil {
+			n.log.Warn("NATS", "subject", subject, "err", err)
 			nc.Close()
 			<-closed
-			return fmt.Errorf("signaling: subscribing to %s over NATS: %w", subject, err)
+			return nil
 		}
 		subs = append(subs, sub)
 	}
 	if nc.IsConnected() {
 		n.open(nc, linked)
 	}
+	below, cancel := context.WithCancel(ctx)
+	defer cancel()
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		n.write(ctx, nc)
+		n.write(below, nc)
 	}()
-	for ctx.Err() == nil {
+	for open := true; open; {
 		select {
 		case m := <-in:
 			receive(m.Data)
+		case <-closed:
+			open = false
 		case <-ctx.Done():
+			open = false
 		}
 	}
+	cancel()
 	<-written
+	n.up.Store(false)
 	for _, sub := range subs {
 		lost, _ := sub.Dropped() // it is a subscription still
 		n.dropped.Add(uint64(max(0, lost)))
@@ -149,12 +176,15 @@ func (n *natsCluster) connect(ctx context.Context, linked func()) (*nats.Conn, <
 	nc, err := nats.Connect(n.urls,
 		nats.Name("peercam"), nats.NoEcho(), nats.SetCustomDialer(dialer{ctx}), nats.Timeout(natsStuck),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectWait(500*time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		nats.ReconnectWait(natsRetry), nats.ReconnectJitter(natsRetry/2, natsRetry/2),
 		nats.ReconnectBufSize(-1), // what waited would be stale
 		nats.FlusherTimeout(natsStuck), nats.PingInterval(natsStuck), nats.MaxPingsOutstanding(2),
 		nats.ConnectHandler(func(nc *nats.Conn) { n.open(nc, linked) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { n.open(nc, linked) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
+			if err == nil {
+				err = nc.LastError()
+			}
 			if n.up.Swap(false) && ctx.Err() == nil {
 				n.log.Warn("no connection to NATS; rooms of this server go on, those of others are away until it is back", "err", err)
 			}

@@ -360,11 +360,15 @@ func TestNATSIsSlow(t *testing.T) {
 			break
 		}
 	}
+	after, _ := b.join(cameraJoin("after"))
+	for m := near.receive(); m.Type != TypeCameraJoined || m.Camera.Name != "after"; m = near.receive() {
+	}
 	again, _ := b.join(viewerJoin())
 	again.send(Message{Type: TypeOffer, To: localID, Session: session, SDP: "again"})
 	for m := local.receive(); m.SDP != "again"; m = local.receive() {
 	}
 	camera.ws.Close()
+	after.ws.Close()
 }
 
 // What other programs say on the subjects does no harm.
