@@ -180,7 +180,7 @@ func (w *WHIP) once(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.end("ended", "no longer published")
-	offer, err := s.offer(ctx, whipGather)
+	offer, err := s.offerMedia(ctx, whipGather)
 	if err != nil {
 		return err
 	}
@@ -217,8 +217,8 @@ func (w *WHIP) leave(ctx context.Context, resource *url.URL) {
 	}
 }
 
-// offer describes what is sent, with the candidates that are found in time.
-func (s *Session) offer(ctx context.Context, patience time.Duration) (string, error) {
+// offerMedia describes what is sent, with the candidates that are found in time.
+func (s *Session) offerMedia(ctx context.Context, patience time.Duration) (string, error) {
 	offer, err := s.pc.CreateOffer(nil)
 	if err != nil {
 		return "", fmt.Errorf("making an offer: %w", err)
@@ -227,18 +227,12 @@ func (s *Session) offer(ctx context.Context, patience time.Duration) (string, er
 	if err := s.pc.SetLocalDescription(offer); err != nil {
 		return "", fmt.Errorf("making an offer: %w", err)
 	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	select {
-	case <-gathered:
-	case <-late.C:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	return s.pc.LocalDescription().SDP, nil
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return s.described(ctx, gathered)
 }
 
-// accept takes the answer to offer.
+// accept takes the answer to offerMedia.
 func (s *Session) accept(answer string) error {
 	if err := checkCandidates(answer); err != nil {
 		return fmt.Errorf("the server's answer cannot be used: %w", err)
