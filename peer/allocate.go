@@ -19,7 +19,8 @@ import (
 //   - Who cannot carry its rung loses the upper layers at once, and goes one
 //     rung down if that lasts, or if even half of the pictures are too many.
 //   - Down at once, up with patience.
-//   - Under pauseRate there is no video: the sound needs what is left.
+//   - Under pauseRate there is no video: the sound needs what is left. Probes tell
+//     when it is over, so who cannot be probed keeps the least there is.
 
 const (
 	maxRungs = 3
@@ -83,6 +84,8 @@ type seat struct {
 	wish   wish
 	got    selection
 	seated bool // got says what it has
+	// unprobed: but for the picture nothing would tell that the link carries more.
+	unprobed bool
 
 	thinSince, richSince time.Time // zero: it is not
 	moved, climbed       time.Time
@@ -213,7 +216,8 @@ func baseFits(seats []*seat, rung, rate int) int {
 func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRungs]int) {
 	last := len(rungs) - 1
 	top, _ := s.wish.cap(rungs)
-	if s.wish.hidden || s.got.paused && s.budget < resumeRate || !s.got.paused && s.budget < pauseRate {
+	tooThin := s.budget < pauseRate || s.got.paused && s.budget < resumeRate
+	if s.wish.hidden || tooThin && !s.unprobed {
 		s.seated, s.got.paused, s.got.rung = true, true, last
 		return
 	}

@@ -241,3 +241,18 @@ func TestAllocationKeepsItsPromises(t *testing.T) {
 		}
 	}
 }
+
+// Who cannot be probed would stay paused for ever: the smallest picture itself
+// has to tell that the link carries more.
+func TestWhoCannotBeProbedIsNotPaused(t *testing.T) {
+	s := &seat{budget: 5_000, unprobed: true}
+	plan, now := settle(time.Unix(1000, 0), 2, s)
+	if s.got.paused || s.got.rung != 2 || plan.want != 4 {
+		t.Errorf("got %+v, rungs %b", s.got, plan.want)
+	}
+	s.unprobed = false
+	settle(now, 1, s)
+	if !s.got.paused {
+		t.Error("a link of 5 kbit/s still gets pictures")
+	}
+}

@@ -136,6 +136,9 @@ func (e *Estimator) Tick(now time.Time) {
 		return
 	}
 	e.flight.resolve(t - e.round() - 2*time.Second)
+	if e.congested && e.flight.bytes() == 0 && t-e.heard > time.Second {
+		e.congested, e.trial = false, trial{} // what stood on the way has long arrived
+	}
 }
 
 // Feedback takes what a feedback message says, in the order of sending.
@@ -217,6 +220,7 @@ func (e *Estimator) wake(t time.Duration) {
 		e.roundTrips.reset()
 	}
 	if away > time.Second {
+		e.losses.trying, e.losses.bad, e.losses.ceilingUntil = false, 0, 0
 		e.capacity = 0
 		e.target = max(0.7*e.target, e.least)
 		e.prober.soon(t + e.round())

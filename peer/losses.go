@@ -95,7 +95,9 @@ func (e *Estimator) byLoss(t time.Duration) {
 			}
 			return
 		}
-		l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
+		if e.capacity > 0 {
+			l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
+		}
 		return
 	}
 	if p < l.usual {

@@ -359,6 +359,7 @@ func (p *Publisher) allocate(now time.Time) {
 	p.seats = p.seats[:0]
 	for _, s := range list {
 		if s.connected.Load() {
+			s.seat.unprobed = !s.probes.Load()
 			s.seat.budget = videoBudget(int(s.estimate.Load()), s.soundRate())
 			p.seats = append(p.seats, &s.seat)
 		}

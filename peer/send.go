@@ -106,6 +106,8 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 	}
 	if f.Key && part == 0 {
 		s.keyStart = p.seq
+	} else if p.seq-s.keyStart > historySize {
+		s.keyStart = p.seq - historySize // nearer than where numbers wrap
 	}
 	s.writePacket(now, &p)
 	s.history.put(p)
@@ -127,10 +129,12 @@ func (s *Session) begin(f *encode.Frame) {
 		s.baseID++
 	}
 	timestamp := t.offset + s.p.clock.rtp(f.Time, 90000)
-	if s.begun && int32(timestamp-t.last.timestamp) <= 0 { //nolint:gosec // wraps
+	// After hours without a picture the difference wraps, and says nothing.
+	if s.begun && f.Time.Sub(t.last.time) < time.Hour && int32(timestamp-t.last.timestamp) <= 0 { //nolint:gosec // wraps
 		timestamp = t.last.timestamp + 1 // the same picture on another rung
 	}
 	s.begun = true
+	s.probes.Store(t.hasRTX)
 	t.last.timestamp, t.last.time = timestamp, f.Time
 	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
 	s.size = encode.Size{Width: f.Width, Height: f.Height}
@@ -162,6 +166,10 @@ func (s *Session) compose(b []byte, p *sentPacket) int {
 // number takes the transport-wide sequence number of a packet of size bytes
 // that belongs to a probe, or to none (0).
 func (s *Session) number(now time.Time, t *track, size, probe int) uint16 {
+	if now.Sub(s.lastSent) > reportTime {
+		s.lastHeard = now // nobody reports on nothing
+	}
+	s.lastSent = now
 	if !t.hasTransport {
 		return 0
 	}

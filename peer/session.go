@@ -71,6 +71,7 @@ type Session struct {
 	counters  Counters
 	estimate  atomic.Int64 // bit/s; 0: not known yet
 	demand    atomic.Int64 // bit/s that the best picture it asks for takes
+	probes    atomic.Bool  // the link can be probed besides by the media
 	connected atomic.Bool
 	chat      atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
 	trickled  atomic.Int32                       // candidates since the last offer
@@ -87,6 +88,7 @@ type Session struct {
 	endCode, endReason string
 	started            time.Time
 	lastHeard          time.Time
+	lastSent           time.Time
 	lastReport         time.Time
 	doubted            time.Time // when the network changed below it
 	restarted          time.Time // when an ICE restart was last asked for
@@ -248,12 +250,14 @@ func (s *Session) tick(now time.Time) {
 	if !s.video.bound.Load() && s.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected {
 		s.lastHeard = now // who gets no media reports on none
 	}
-	if now.Sub(s.lastHeard) > silentTime {
+	// Where nothing is sent, nothing is reported: then ICE finds out by itself.
+	if now.Sub(s.lastHeard) > silentTime && now.Sub(s.lastSent) < 2*reportTime {
 		s.end("failed", fmt.Sprintf("nothing was heard from the viewer for %v", silentTime))
 		return
 	}
 	s.doubt(now)
 	s.tend(now)
+	s.p.adapt(now, false) // the rungs may have changed, with no frame to tell
 	s.hold(s.playout.next(now, s.estimator.Loss(), s.estimator.round()))
 	s.sendReports(now)
 	s.sayStats = true
