@@ -84,7 +84,7 @@ func TestHeavyLossLowersTheRate(t *testing.T) {
 	next(t, v.frames, "frame")
 	l.loss.Store(40)
 	deadline := time.After(wait)
-	for s.pub.VideoRate() > 500_000 {
+	for s.pub.VideoRate() > 800_000 {
 		select {
 		case <-v.frames:
 		case <-v.sound:
