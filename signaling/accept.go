@@ -101,11 +101,11 @@ func (s *Server) addrOf(r *http.Request) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{} // a Unix socket: all count as one
 	}
-	return countable(a)
+	return CountedAddress(a)
 }
 
-// countable is the network that counts as one address: an IPv6 /64 is one house.
-func countable(a netip.Addr) netip.Prefix {
+// CountedAddress is the network that counts as one address: an IPv6 /64 is one house.
+func CountedAddress(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
 	if a.Is6() {

@@ -144,7 +144,7 @@ func (s *Server) Connect(context.Context) (Conn, error) {
 
 // Present tells whether somebody is connected from an address, with a socket or
 // as a WHEP player; an IPv6 /64 counts as one.
-func (s *Server) Present(a netip.Addr) bool { return s.addrs.holds(countable(a)) }
+func (s *Server) Present(a netip.Addr) bool { return s.addrs.holds(CountedAddress(a)) }
 
 // Stats tells how the server does.
 func (s *Server) Stats() Stats {

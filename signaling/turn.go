@@ -63,7 +63,7 @@ type TURN struct {
 	mu      sync.Mutex
 	closing bool
 	running sync.WaitGroup // relays and streams
-	streams map[string]*turnStream
+	streams map[*turnStream]struct{}
 	refused map[string]uint64
 	total   turnCounters // of relays that ended
 	relays  map[*relay]struct{}
@@ -104,7 +104,7 @@ func NewTURN(cfg TURNConfig) (*TURN, error) {
 		cfg: cfg, secret: TURNSecret(rand.Text()),
 		reach:   newReach(cfg.Allow, cfg.Known),
 		quota:   quota{max: cfg.Relays, perAddress: cfg.RelaysPerAddress, perUser: cfg.RelaysPerUser},
-		streams: map[string]*turnStream{}, refused: map[string]uint64{}, relays: map[*relay]struct{}{}, ports: map[relayPort]*relay{},
+		streams: map[*turnStream]struct{}{}, refused: map[string]uint64{}, relays: map[*relay]struct{}{}, ports: map[relayPort]*relay{},
 	}, nil
 }
 
@@ -132,7 +132,9 @@ func (t *TURN) Run(ctx context.Context) error {
 		QuotaHandler:  t.admitClient,
 		LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled},
 		EventHandler: turn.EventHandler{
-			OnAllocationCreated: func(client, _ net.Addr, _, user, _ string, at net.Addr, _ int) { t.opened(client, user, at) },
+			OnAllocationCreated: func(client, server net.Addr, _, user, _ string, at net.Addr, _ int) {
+				t.opened(client, server, user, at)
+			},
 			OnChannelCreated: func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
 				t.bound(client, at, peer, number)
 			},
@@ -160,7 +162,7 @@ func (t *TURN) Run(ctx context.Context) error {
 	open := maps.Clone(t.streams)
 	t.mu.Unlock()
 	err = server.Close()
-	for _, s := range open {
+	for s := range open {
 		_ = s.Conn.Close() // pion's reader sees it, and closes the stream
 	}
 	t.running.Wait()

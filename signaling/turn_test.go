@@ -528,6 +528,42 @@ func TestTURNEndsWithClientsInIt(t *testing.T) {
 	}
 }
 
+// endedConn is a connection of which only the addresses matter.
+type endedConn struct {
+	net.Conn
+	local, remote net.Addr
+}
+
+func (c endedConn) LocalAddr() net.Addr  { return c.local }
+func (c endedConn) RemoteAddr() net.Addr { return c.remote }
+func (c endedConn) Close() error         { return nil }
+
+func TestTURNTellsStreamsOfOnePortApart(t *testing.T) {
+	turn, err := NewTURN(TURNConfig{Public: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, RelaysPerAddress: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000}
+	at := func(port int) net.Conn {
+		return endedConn{local: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 2), Port: port}, remote: client}
+	}
+	bare, inTLS := turn.stream(at(443)), turn.stream(at(3478))
+	if turn.stream(at(5349)) != nil {
+		t.Error("an address has more streams than it may")
+	}
+	turn.opened(client, inTLS.LocalAddr(), "v1", &net.UDPAddr{})
+	if bare.member.Load() || !inTLS.member.Load() {
+		t.Errorf("the relay is counted for another stream: %v %v", bare.member.Load(), inTLS.member.Load())
+	}
+	for left, s := range []*turnStream{inTLS, bare} {
+		_ = s.Close()
+		if n := turn.Stats().Streams; n != 1-left {
+			t.Errorf("%d streams are left, want %d", n, 1-left)
+		}
+	}
+	turn.running.Wait()
+}
+
 func TestTURNOffersNoTCPRelays(t *testing.T) {
 	s := startTURN(t, TURNConfig{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	if _, err := s.client("tcp", "v1").AllocateTCP(); err == nil {

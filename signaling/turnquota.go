@@ -79,5 +79,5 @@ func prefixOf(a net.Addr) netip.Prefix {
 	if err != nil {
 		return netip.Prefix{} // all that have none count as one
 	}
-	return countable(p.Addr())
+	return CountedAddress(p.Addr())
 }

@@ -208,14 +208,17 @@ func (t *TURN) listen(network string, port int) (*net.UDPConn, error) {
 }
 
 // opened is told of a relay that pion has made for a client.
-func (t *TURN) opened(client net.Addr, user string, at net.Addr) {
+func (t *TURN) opened(client, server net.Addr, user string, at net.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.relayAt(at); r != nil {
 		t.quota.belongs(r, prefixOf(client))
 	}
-	if s := t.streams[client.String()]; s != nil {
-		s.member.Store(true)
+	for s := range t.streams {
+		// One client port may be connected to several of ours.
+		if s.RemoteAddr().String() == client.String() && s.LocalAddr().String() == server.String() {
+			s.member.Store(true)
+		}
 	}
 	t.cfg.Log.Debug("TURN: relay opened", "client", client, "user", user, "relay", at)
 }

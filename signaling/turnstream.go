@@ -57,7 +57,7 @@ func (t *TURN) stream(c net.Conn) *turnStream {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	same := 0
-	for _, other := range t.streams {
+	for other := range t.streams {
 		if other.from == s.from {
 			same++
 		}
@@ -66,7 +66,7 @@ func (t *TURN) stream(c net.Conn) *turnStream {
 		t.refused["stream"]++
 		return nil
 	}
-	t.streams[c.RemoteAddr().String()] = s
+	t.streams[s] = struct{}{}
 	t.running.Add(1)
 	return s
 }
@@ -100,7 +100,7 @@ func (s *turnStream) Close() error {
 	err := s.Conn.Close()
 	s.once.Do(func() {
 		s.t.mu.Lock()
-		delete(s.t.streams, s.RemoteAddr().String())
+		delete(s.t.streams, s)
 		s.t.mu.Unlock()
 		s.t.running.Done()
 	})

@@ -9,15 +9,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/peercam/peercam/signaling"
 )
 
 const (
 	// greeting is how long a connection may take to show what it speaks.
 	greeting = 10 * time.Second
-	// maxGreetings is how many may be about to; more are closed.
-	maxGreetings = 1024
+	// maxGreetings is how many may be about to, and addressGreetings how many of
+	// one address; more are closed.
+	maxGreetings     = 1024
+	addressGreetings = 64
 )
 
 // sharedPort is one TCP port for https, wss and TURN, bare or inside TLS: what
@@ -30,11 +35,14 @@ type sharedPort struct {
 	turn *handoff // nil: none
 	log  *slog.Logger
 	wg   sync.WaitGroup
-	busy chan struct{}
+
+	mu        sync.Mutex
+	greetings map[netip.Prefix]int // connections about to show what they speak
+	all       int
 }
 
 func newSharedPort(l net.Listener, config *tls.Config, turn bool, log *slog.Logger) *sharedPort {
-	p := &sharedPort{Listener: l, tls: config, web: newHandoff(l.Addr()), log: log, busy: make(chan struct{}, maxGreetings)}
+	p := &sharedPort{Listener: l, tls: config, web: newHandoff(l.Addr()), log: log, greetings: map[netip.Prefix]int{}}
 	if turn {
 		p.turn = newHandoff(l.Addr())
 	}
@@ -61,18 +69,47 @@ func (p *sharedPort) run(ctx context.Context) {
 			}
 			continue
 		}
-		select {
-		case p.busy <- struct{}{}:
-		default:
+		from := addressOf(c)
+		if !p.enter(from) {
 			_ = c.Close()
 			continue
 		}
 		p.wg.Go(func() {
-			defer func() { <-p.busy }()
+			defer p.exit(from)
 			stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 			defer stop()
 			p.sort(ctx, c)
 		})
+	}
+}
+
+// addressOf is what a connection's greeting counts for.
+func addressOf(c net.Conn) netip.Prefix {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Prefix{} // all that have none count as one
+	}
+	return signaling.CountedAddress(a.Addr())
+}
+
+// enter counts one more greeting, unless there are too many.
+func (p *sharedPort) enter(from netip.Prefix) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.all >= maxGreetings || p.greetings[from] >= addressGreetings {
+		return false
+	}
+	p.all++
+	p.greetings[from]++
+	return true
+}
+
+func (p *sharedPort) exit(from netip.Prefix) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all--
+	if p.greetings[from]--; p.greetings[from] == 0 {
+		delete(p.greetings, from)
 	}
 }
 
