@@ -32,6 +32,7 @@ type doctorCommand struct {
 
 	keyFlags
 	iceFlags
+	signalFlags
 }
 
 // Run looks at all that share needs. The error, for exit code 1, tells that
@@ -39,6 +40,9 @@ type doctorCommand struct {
 func (d *doctorCommand) Run(ctx context.Context, env environment, log *slog.Logger) error {
 	if !(d.FPS >= 1 && d.FPS <= 120) { // NaN is neither
 		return usage("--fps %g is out of range: it must be from 1 to 120", d.FPS)
+	}
+	if d.Signal == "" && d.SignalFingerprint != "" {
+		return usage("--signal-fingerprint is of use with --signal only")
 	}
 	servers, err := d.natServers()
 	if err != nil {
@@ -124,7 +128,7 @@ func (d *doctorCommand) checks(servers []*stun.URI, env environment, log *slog.L
 		{"key", func(context.Context) finding { return d.checkKey() }},
 	}
 	if d.Signal != "" {
-		all = append(all, check{"server", func(ctx context.Context) finding { return checkServer(ctx, d.Signal) }})
+		all = append(all, check{"server", func(ctx context.Context) finding { return checkServer(ctx, d.Signal, d.SignalFingerprint) }})
 	} else {
 		all = append(all, check{"port", func(context.Context) finding { return checkPort(d.Listen) }})
 	}

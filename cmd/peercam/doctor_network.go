@@ -53,10 +53,11 @@ func listenFinding(addr, link string, err error, user string) finding {
 }
 
 // checkServer says hello to the signaling server elsewhere: as a viewer of a
-// room that nobody else has, which it answers with a welcome.
-func checkServer(ctx context.Context, url string) finding {
+// room that nobody else has, which it answers with a welcome. The fingerprint is
+// of its certificate, where that is self-signed.
+func checkServer(ctx context.Context, url, fingerprint string) finding {
 	const remedy = "give the address that peercam serve has printed, and look whether a firewall lets it through"
-	dial, err := signaling.DialURL(url)
+	dial, err := signaling.DialPinned(url, fingerprint)
 	if err != nil {
 		return finding{Verdict: problem, Summary: "--signal: " + err.Error(), Remedy: remedy}
 	}
@@ -90,15 +91,15 @@ func serverFinding(url string, answer signaling.Message, err error) finding {
 		return finding{Verdict: problem, Summary: fmt.Sprintf("%s did not answer a hello: %v", url, err),
 			Remedy: "look whether a peercam server runs there, of about this version"}
 	case answer.Type == signaling.TypeError:
-		return finding{Verdict: problem, Summary: fmt.Sprintf("%s refuses us: %s", url, answer.Message),
-			Remedy: "ask who runs the server; code " + answer.Code}
+		return finding{Verdict: problem, Summary: fmt.Sprintf("%s refuses us: %.200q", url, answer.Message),
+			Remedy: fmt.Sprintf("ask who runs the server; code %.40q", answer.Code)}
 	case answer.Type != signaling.TypeWelcome:
 		return finding{Verdict: problem, Summary: fmt.Sprintf("%s answered a hello with %.40q", url, answer.Type),
 			Remedy: "use a peercam server of this version"}
 	}
 	f := finding{Verdict: fine, Summary: url + " answers"}
 	for _, s := range answer.ICEServers {
-		f.Details = append(f.Details, "it names "+strings.Join(s.URLs, ", "))
+		f.Details = append(f.Details, fmt.Sprintf("it names %.200q", strings.Join(s.URLs, ", ")))
 	}
 	return f
 }

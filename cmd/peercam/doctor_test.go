@@ -177,10 +177,28 @@ func TestDoctorJudgesServers(t *testing.T) {
 	}{
 		{signaling.Message{Type: signaling.TypeWelcome}, nil, fine, "answers"},
 		{signaling.Message{Type: signaling.TypeError, Code: signaling.CodeVersion, Message: "speaks version 2"}, nil, problem, "speaks version 2"},
+		{signaling.Message{Type: signaling.TypeError, Code: "\x1b[1m", Message: "\u009b2J\x1b[2J"}, nil, problem, `\x1b[2J`},
 		{signaling.Message{Type: "hello"}, nil, problem, `"hello"`},
 		{signaling.Message{}, signaling.ErrClosed, problem, "did not answer"},
 	} {
 		serverFinding("ws://example.org", c.answer, c.err).says(t, c.want, c.word, "ws://example.org")
+	}
+}
+
+// A server that signed its certificate itself is known by its fingerprint.
+func TestDoctorTrustsAFingerprint(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	server := start(t, environment{}, "serve", "--listen", "127.0.0.1:0", "--tls-self-signed")
+	_, said, _ := strings.Cut(server.stderr.String(), "fingerprint=")
+	fingerprint, _, _ := strings.Cut(said, " ")
+	_, d := diagnose(t, soundDoctor(t, "--signal", server.ws(), "--signal-fingerprint", fingerprint)...)
+	if f := d.named(t, "server"); f.Verdict != fine {
+		t.Errorf("with its fingerprint: %+v", f)
+	}
+	_, d = diagnose(t, soundDoctor(t, "--signal", server.ws())...)
+	if f := d.named(t, "server"); f.Verdict != problem {
+		t.Errorf("without: %+v", f)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pion/stun/v4"
+
 	"github.com/peercam/peercam/signaling"
 )
 
@@ -42,6 +44,14 @@ func (f iceFlags) sources(own bool) ([]signaling.ICESource, error) {
 		u, err := url.Parse(scheme + "://" + rest)
 		if err != nil || u.Hostname() == "" || u.Path != "" {
 			return nil, usage("--ice-server %q is no STUN or TURN URL: write for instance stun:stun.example.org:3478 or turn:turn.example.org:3478?transport=udp", text)
+		}
+		switch scheme {
+		case "stun", "stuns", "turn", "turns":
+			if server, err := stun.ParseURI(text); err != nil {
+				return nil, usage("--ice-server %q is no STUN or TURN URL (%w): only turn: and turns: have a transport, which is udp or tcp", text, err)
+			} else if server.Port < 1 || server.Port > 65535 {
+				return nil, usage("--ice-server %q names port %d: it must be from 1 to 65535", text, server.Port)
+			}
 		}
 		switch scheme {
 		case "stun", "stuns":
