@@ -171,9 +171,24 @@ func newViewerAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 	}))), nil
 }
 
+// SetICEServers replaces those of the configuration, for the next ICE restart:
+// credentials may have expired.
+func (v *Viewer) SetICEServers(servers []webrtc.ICEServer) error {
+	c := v.pc.GetConfiguration()
+	c.ICEServers = servers
+	if err := v.pc.SetConfiguration(c); err != nil {
+		return fmt.Errorf("taking new ICE servers: %w", err)
+	}
+	return nil
+}
+
 // Offer makes the offer, or with restart another one with an ICE restart; the
-// description is set, and candidates follow by Config.Candidate.
+// description is set, and candidates follow by Config.Candidate. An offer that is
+// not answered yet is given again, since it may have been lost.
 func (v *Viewer) Offer(restart bool) (string, error) {
+	if d := v.pc.PendingLocalDescription(); d != nil {
+		return d.SDP, nil
+	}
 	offer, err := v.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: restart})
 	if err != nil {
 		return "", fmt.Errorf("making an offer: %w", err)

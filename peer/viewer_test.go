@@ -121,3 +121,24 @@ func TestAViewerThatLeavesSaysGoodbye(t *testing.T) {
 		}
 	}
 }
+
+// Credentials of relays expire: an ICE restart takes those told of last.
+func TestViewerTakesNewICEServers(t *testing.T) {
+	old := webrtc.ICEServer{URLs: []string{"turn:127.0.0.1:9"}, Username: "u", Credential: "old"}
+	v, err := NewViewer(ViewerConfig{ICEServers: []webrtc.ICEServer{old}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	renewed := old
+	renewed.Credential = "new"
+	if err := v.SetICEServers([]webrtc.ICEServer{renewed}); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.pc.GetConfiguration(); len(got.ICEServers) != 1 || got.ICEServers[0].Credential != "new" || got.BundlePolicy != webrtc.BundlePolicyMaxBundle {
+		t.Errorf("got %+v", got)
+	}
+	if err := v.SetICEServers([]webrtc.ICEServer{{URLs: []string{"turn:x"}}}); err == nil {
+		t.Error("took a relay without credentials")
+	}
+}

@@ -95,7 +95,7 @@ func (y *y4m) begin(first *capture.Frame) error {
 	if y.size == (size{}) {
 		y.size = size{first.Rect.Dx(), first.Rect.Dy()}
 	}
-	y.size.Width, y.size.Height = y.size.Width&^1, y.size.Height&^1
+	y.size = size{max(y.size.Width&^1, 2), max(y.size.Height&^1, 2)}
 	y.scaler = newScaler(y.size)
 	num, den := int64(math.Round(y.fps*1000)), int64(1000)
 	if num%1000 == 0 {

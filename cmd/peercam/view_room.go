@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"github.com/peercam/peercam/peer"
 	"github.com/peercam/peercam/signaling"
 )
 
@@ -37,14 +38,26 @@ func (w *watcher) receive(m signaling.Message) error {
 			return w.refused(m)
 		}
 		if w.session != nil && m.Session == w.session.handshake.Session && !w.session.answered {
+			w.last = &peer.Ended{Code: signaling.CodeFailed, Reason: m.Message}
 			return w.over(signaling.CodeFailed, m.Message)
 		}
 	case signaling.TypeAnswer, signaling.TypeCandidate, signaling.TypeRestart, signaling.TypeBye:
 		if w.session != nil && m.Session == w.session.handshake.Session {
+			w.follow(m.From)
 			return w.hear(m)
 		}
 	}
 	return nil
+}
+
+// follow notes that the session's camera has another id: its socket was replaced.
+func (w *watcher) follow(id string) {
+	s := w.session
+	i := slices.IndexFunc(w.cameras, func(c signaling.Camera) bool { return c.ID == id })
+	if i < 0 || id == s.camera.ID || (w.cameras[i].Nonce == "") != (s.camera.Nonce == "") {
+		return
+	}
+	s.camera, s.handshake.Nonce = w.cameras[i], w.cameras[i].Nonce
 }
 
 // hear takes what the camera says about the session.
@@ -65,8 +78,12 @@ func (w *watcher) hear(m signaling.Message) error {
 		}
 	case signaling.TypeRestart:
 		s.answered = false
+		if err := s.viewer.SetICEServers(w.ice); err != nil {
+			w.log.Warn("the server's ICE servers cannot be used; those from before are", "err", err)
+		}
 		return w.offer(true)
 	case signaling.TypeBye:
+		w.last = &peer.Ended{Code: m.Code, Reason: m.Message}
 		return w.over(m.Code, m.Message)
 	}
 	return nil
@@ -119,9 +136,9 @@ func (w *watcher) over(code, reason string) error {
 		// It leaves the room in a moment, and comes back under another id.
 		wait = max(wait, time.Second)
 	case signaling.CodeProof:
-		return fmt.Errorf("the camera refuses the link's key: ask for the present link (%s)", reason)
+		return fmt.Errorf("the camera refuses the link's key: ask for the present link (%.200q)", reason)
 	case signaling.CodeBadOffer:
-		return fmt.Errorf("the camera cannot answer: %s", reason)
+		return fmt.Errorf("the camera cannot answer: %.200q", reason)
 	case signaling.CodeBusy:
 		w.log.Warn("the camera has as many viewers as it allows; trying again", "reason", reason)
 		wait = max(wait, 5*time.Second)
@@ -139,9 +156,9 @@ func (w *watcher) refused(m signaling.Message) error {
 		if w.link.key == nil {
 			return fmt.Errorf("room %s has a key, and the link none: give the whole link, in quotes, with the part after #", w.link.room)
 		}
-		return fmt.Errorf("the link's key is not the one of room %s: ask for the present link (%s)", w.link.room, m.Message)
+		return fmt.Errorf("the link's key is not the one of room %s: ask for the present link (%.200q)", w.link.room, m.Message)
 	case signaling.CodeVersion, signaling.CodeBadRoom:
-		return fmt.Errorf("the server refuses us: %s", m.Message)
+		return fmt.Errorf("the server refuses us: %.200q", m.Message)
 	}
 	return nil
 }
@@ -157,6 +174,15 @@ func (w *watcher) nothing() error {
 	}
 	if _, here := w.choose(); !here {
 		return fmt.Errorf("%s: no camera of room %s is called %q; there is %s", within, w.link.room, w.want, w.names())
+	}
+	switch {
+	case w.last == nil:
+	case w.last.Code == signaling.CodeBusy:
+		return fmt.Errorf("%s: the camera has as many viewers as it allows (%.200q); try again later, or let it allow more", within, w.last.Reason)
+	case w.last.Code == signaling.CodeEnded:
+		return fmt.Errorf("%s: the camera was stopped (%.200q)", within, w.last.Reason)
+	default:
+		return fmt.Errorf("%s: the last connection ended with %.40q: %.200q; the camera's log may tell more", within, w.last.Code, w.last.Reason)
 	}
 	return fmt.Errorf("%s: no way to the camera was found; a network between may block UDP, then a TURN server helps (--turn)", within)
 }

@@ -32,8 +32,8 @@ func (s *scaler) scale(p *image.YCbCr) []byte {
 	}
 	half := image.Rect(s.to.Min.X/2, s.to.Min.Y/2, s.to.Max.X/2, s.to.Max.Y/2)
 	scalePlane(y, w, s.to, p.Y, p.YStride, p.Rect.Dx(), p.Rect.Dy())
-	scalePlane(cb, w/2, half, p.Cb, p.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
-	scalePlane(cr, w/2, half, p.Cr, p.CStride, p.Rect.Dx()/2, p.Rect.Dy()/2)
+	scalePlane(cb, w/2, half, p.Cb, p.CStride, (p.Rect.Dx()+1)/2, (p.Rect.Dy()+1)/2)
+	scalePlane(cr, w/2, half, p.Cr, p.CStride, (p.Rect.Dx()+1)/2, (p.Rect.Dy()+1)/2)
 	return s.frame
 }
 

@@ -134,7 +134,7 @@ func newRecording(name string, stdout io.Writer) (output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wrap(file{Writer: f, Seeker: f, Closer: f}), nil
+	return wrap(file{Writer: f, Seeker: f, Closer: f, made: name}), nil
 }
 
 // file is what a recording is written to; a pipe cannot seek, and stdout is not
@@ -143,6 +143,7 @@ type file struct {
 	io.Writer
 	io.Seeker
 	io.Closer
+	made string // its name, to be removed if nothing is written; "": it stays
 }
 
 // patch writes over what stands at an offset, where that can be done.
@@ -161,5 +162,13 @@ func (f file) end() error {
 	if f.Closer == nil {
 		return nil
 	}
-	return f.Close()
+	err := f.Close()
+	if f.made == "" {
+		return err
+	}
+	// An empty file is no recording, and would be in the way of the next try.
+	if info, e := os.Lstat(f.made); e == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(f.made))
+	}
+	return err
 }

@@ -37,7 +37,7 @@ func figuresOf(before, now peer.ViewerStats, d time.Duration) viewFigures {
 		Connected: now.Connected, Width: now.Width, Height: now.Height, Frames: now.Frames, Gaps: now.Gaps,
 		FPS:  per(before.Frames, now.Frames),
 		Kbps: per(before.Bytes, now.Bytes) * 8 / 1000, AudioKbps: per(before.AudioBytes, now.AudioBytes) * 8 / 1000,
-		Rung: now.Camera.Rung, Rungs: len(now.Camera.Rungs), Paused: now.Camera.Paused, Why: now.Camera.Why,
+		Rung: now.Camera.Rung, Rungs: len(now.Camera.Rungs), Paused: now.Camera.Paused, Why: knownWhy(now.Camera.Why),
 	}
 	if packets := now.Packets - before.Packets; packets > 0 {
 		f.Loss = min(max(0, float64(now.Lost-before.Lost)/float64(packets)), 1)
@@ -51,6 +51,16 @@ func figuresOf(before, now peer.ViewerStats, d time.Duration) viewFigures {
 		f.RoundTripMs = &ms
 	}
 	return f
+}
+
+// knownWhy drops what is none of the protocol's reasons: the text is a stranger's,
+// and goes to the terminal.
+func knownWhy(why string) string {
+	switch why {
+	case "bandwidth", "choice", "window", "machine":
+		return why
+	}
+	return ""
 }
 
 // line is the status in one line.

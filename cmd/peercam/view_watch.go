@@ -41,7 +41,8 @@ type watcher struct {
 	askedAt  time.Time
 	retryAt  time.Time
 	attempts int
-	told     string // what was last said about the room
+	told     string      // what was last said about the room
+	last     *peer.Ended // what the last session ended with, if somebody said so
 	session  *watched
 
 	mu      sync.Mutex
@@ -111,6 +112,9 @@ func (w *watcher) run(ctx context.Context) error {
 			w.session.ended <- end // drop waits for it
 			var e *peer.Ended
 			if errors.As(end, &e) {
+				if w.session.viewer.Stats().Connected {
+					w.last = e
+				}
 				err = w.over(e.Code, e.Reason)
 			}
 		case now := <-tick.C:
@@ -143,6 +147,7 @@ func (w *watcher) look(now time.Time) error {
 		return w.connect(camera)
 	case watchDrop:
 		w.log.Warn("the picture is lost: connecting again", "camera", w.session.camera.Name)
+		w.last = nil
 		w.tell(signaling.Message{Type: signaling.TypeBye, Code: signaling.CodeFailed})
 		w.drop()
 		w.attempts++
@@ -293,9 +298,15 @@ func (w *watcher) hasSeen() bool {
 }
 
 // largest is the size of the camera's largest picture; zero: not known yet.
-func (w *watcher) largest() size {
-	if r := w.stats().Camera.Rungs; len(r) > 0 {
-		return size{r[0].Width, r[0].Height}
+func (w *watcher) largest() size { return largestOf(w.stats().Camera) }
+
+// largestOf is the largest size that a camera tells of, if it can be one: the
+// text is a stranger's.
+func largestOf(c peer.CameraReport) size {
+	for _, r := range c.Rungs {
+		if min(r.Width, r.Height) >= 2 && max(r.Width, r.Height) <= 8192 {
+			return size{r.Width, r.Height}
+		}
 	}
 	return size{}
 }
