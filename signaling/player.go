@@ -17,10 +17,14 @@ type player struct {
 	conn    Conn
 
 	offered chan struct{}   // closed when a camera has the offer
-	result  chan playResult // the one answer
+	result  chan playResult // the first answer
+	again   chan playResult // that of an ICE restart
+	ended   chan struct{}   // closed when all is over
 
-	mu     sync.Mutex
-	camera string // who has the offer
+	patching sync.Mutex // one PATCH at a time
+	mu       sync.Mutex
+	camera   string    // who has the offer
+	ice      playerICE // the present ICE session
 }
 
 type playResult struct {
@@ -61,7 +65,8 @@ func (ps *players) remove(p *player) {
 func (s *Server) newPlayer(room, token, offer string, foreign bool, ended func()) (*player, error) {
 	p := &player{
 		room: room, session: NewSession(), offer: offer, bearer: token != "",
-		offered: make(chan struct{}), result: make(chan playResult, 1),
+		offered: make(chan struct{}), result: make(chan playResult, 1), again: make(chan playResult, 1), ended: make(chan struct{}),
+		ice: newPlayerICE(offer),
 	}
 	if token != "" && !validID(token) {
 		token = NewSession() // as wrong as that one; an open room takes any
@@ -93,6 +98,7 @@ func (s *Server) newPlayer(room, token, offer string, foreign bool, ended func()
 // run receives until the session's end.
 func (p *player) run() {
 	defer drain(p.conn)
+	defer close(p.ended)
 	defer p.conn.Close("", "")
 	fail := func(e *whepError) {
 		select {
@@ -100,19 +106,13 @@ func (p *player) run() {
 		default: // it has its answer
 		}
 	}
-	camera := ""
 	var ice []ICEServer
 	give := func(c Camera) {
-		if camera != "" {
-			return
+		if p.watched() == "" {
+			p.watch(c.ID)
+			p.say(p.offer)
+			close(p.offered)
 		}
-		camera = c.ID
-		p.mu.Lock()
-		p.camera = camera
-		p.mu.Unlock()
-		no := false
-		_ = p.conn.Send(Message{Type: TypeOffer, To: camera, Session: p.session, SDP: p.offer, Trickle: &no, Bearer: true})
-		close(p.offered)
 	}
 	for {
 		m, err := p.conn.Receive()
@@ -129,18 +129,59 @@ func (p *player) run() {
 		case m.Type == TypeCameraJoined:
 			give(*m.Camera)
 		case m.Type == TypeAnswer && m.Session == p.session:
-			select {
-			case p.result <- playResult{answer: m.SDP, ice: ice}:
-			default:
-			}
+			p.give(playResult{answer: m.SDP, ice: ice})
+		case m.Type == TypeRestart && m.Session == p.session:
+			p.watch(m.From) // it may have come back under another id; a player is not to be asked
+		case m.Type == TypeBye && m.Session == p.session && m.Code == CodeBadOffer && p.answered():
+			p.give(playResult{err: whepErrorOf(m.Code, m.Message, p.bearer)}) // of a restart; the session goes on
 		case m.Type == TypeBye && m.Session == p.session, m.Type == TypeError && m.Fatal:
 			fail(whepErrorOf(m.Code, m.Message, p.bearer))
 			return
-		case m.Type == TypeCameraLeft && m.Camera.ID == camera, m.Type == TypeError && m.Code == CodeNoSuchPeer:
+		case m.Type == TypeCameraLeft && m.Camera.ID == p.watched(), m.Type == TypeError && m.Code == CodeNoSuchPeer:
 			fail(whepErrorOf(CodeFailed, "the camera has just gone", false))
 			return
 		}
 	}
+}
+
+func (p *player) watched() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.camera
+}
+
+func (p *player) watch(camera string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.camera = camera
+}
+
+// say offers to the camera.
+func (p *player) say(offer string) {
+	no := false
+	_ = p.conn.Send(Message{Type: TypeOffer, To: p.watched(), Session: p.session, SDP: offer, Trickle: &no, Bearer: true})
+}
+
+// give hands an answer to who waits for it: the first to the POST, what follows
+// to a PATCH. Nobody waits for more than one.
+func (p *player) give(r playResult) {
+	to := p.again
+	if !p.answered() {
+		to = p.result
+		p.mu.Lock()
+		p.ice.answered = r.err == nil
+		p.mu.Unlock()
+	}
+	select {
+	case to <- r:
+	default:
+	}
+}
+
+func (p *player) answered() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ice.answered
 }
 
 // hangUp tells the camera that the player left, and ends the session.

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,10 @@ const maxOffer = 64 << 10
 // offerTime is how long a player's SDP may take to arrive.
 const offerTime = 10 * time.Second
 
-// WHEP lets players watch (draft-ietf-wish-whep) below /whep/: the server is
-// then the viewer in the room, on the player's behalf.
+// WHEP lets players watch (draft-ietf-wish-whep, and RFC 9725 for what it has in
+// common with WHIP) below /whep/: the server is then the viewer in the room, on the
+// player's behalf. A session takes candidates and ICE restarts by PATCH, and ends by
+// DELETE. Errors are problem details (RFC 9457).
 //
 // A room with a key asks for its token as the bearer. The offers carry no proof,
 // which a player could not make; a camera in the server's own process is told by
@@ -32,37 +35,41 @@ func (s *Server) WHEP() http.Handler { return http.HandlerFunc(s.serveWHEP) }
 func (s *Server) serveWHEP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Retry-After, WWW-Authenticate")
+	h.Set("Access-Control-Expose-Headers", "Location, Link, ETag, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	room, session, resource := strings.Cut(strings.TrimPrefix(r.URL.Path, "/whep/"), "/")
 	if err := CheckRoom(room); err != nil {
-		http.Error(w, err.Error(), http.StatusNotFound)
+		problem(http.StatusNotFound, "%v", err).write(w, room)
 		return
 	}
-	method, do := http.MethodPost, func() { s.play(w, r, room) }
+	methods, accept, kind := "POST, OPTIONS", "Accept-Post", "application/sdp"
 	if resource {
-		method, do = http.MethodDelete, func() { s.hangUp(w, room, session) }
+		methods, accept, kind = "PATCH, DELETE, OPTIONS", "Accept-Patch", fragmentType
 	}
-	switch r.Method {
-	case method:
-		do()
-	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Methods", method+", OPTIONS")
+	switch {
+	case r.Method == http.MethodPost && !resource:
+		s.play(w, r, room)
+	case r.Method == http.MethodPatch && resource:
+		s.patch(w, r, room, session)
+	case r.Method == http.MethodDelete && resource:
+		s.hangUp(w, room, session)
+	case r.Method == http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", methods)
 		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
 		h.Set("Access-Control-Max-Age", "86400")
-		h.Set("Accept-Post", "application/sdp")
+		h.Set(accept, kind)
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		h.Set("Allow", method+", OPTIONS")
-		http.Error(w, "only "+method+" is understood here", http.StatusMethodNotAllowed)
+		h.Set("Allow", methods)
+		problem(http.StatusMethodNotAllowed, "only %s are understood here", methods).write(w, room)
 	}
 }
 
 func (s *Server) hangUp(w http.ResponseWriter, room, session string) {
 	p := s.players.get(session)
 	if p == nil || p.room != room {
-		http.Error(w, "no such session", http.StatusNotFound)
+		problem(http.StatusNotFound, "no such session").write(w, room)
 		return
 	}
 	p.hangUp()
@@ -86,11 +93,7 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 		(&whepError{status: http.StatusTooManyRequests, text: "too many players from this address", retry: true}).write(w, room)
 		return
 	}
-	// A body that dribbles in would hold a goroutine for ever.
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(time.Now().Add(offerTime)) // not every writer has one
 	offer, refusal := readOffer(w, r)
-	_ = deadline.SetReadDeadline(time.Time{})
 	if refusal != nil {
 		s.addrs.release(addr)
 		refusal.write(w, room)
@@ -114,7 +117,10 @@ func (s *Server) play(w http.ResponseWriter, r *http.Request, room string) {
 	}
 	h.Set("Content-Type", "application/sdp")
 	h.Set("Location", "/whep/"+room+"/"+p.session)
-	h.Set("ETag", `"`+p.session+`"`)
+	p.mu.Lock()
+	h.Set("ETag", p.ice.tag)
+	p.mu.Unlock()
+	h.Set("Accept-Patch", fragmentType)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, result.answer)
 }
@@ -130,30 +136,66 @@ func linkOf(url string, ice ICEServer) string {
 }
 
 func readOffer(w http.ResponseWriter, r *http.Request) (string, *whepError) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/sdp" {
-		w.Header().Set("Accept-Post", "application/sdp")
-		return "", &whepError{status: http.StatusUnsupportedMediaType, text: "the body must be an SDP offer, with Content-Type: application/sdp"}
+	if accept := strings.Join(r.Header.Values("Accept"), ","); accept != "" && !accepts(accept, "application/sdp") {
+		return "", problem(http.StatusNotAcceptable, "the answer is application/sdp, which Accept: %.60q leaves out", accept)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOffer))
+	body, refusal := readBody(w, r, "application/sdp", "Accept-Post", maxOffer)
+	switch {
+	case refusal != nil:
+		return "", refusal
+	case !strings.HasPrefix(body, "v=0") || !utf8.ValidString(body):
+		return "", problem(http.StatusBadRequest, "the body is not SDP: it must begin with v=0")
+	}
+	return body, nil
+}
+
+// accepts tells whether an Accept header has room for a type.
+func accepts(header, kind string) bool {
+	group, _, _ := strings.Cut(kind, "/")
+	for _, one := range strings.Split(header, ",") {
+		name, params, err := mime.ParseMediaType(one)
+		q, weighed := params["q"]
+		never := weighed && strings.Trim(q, "0.") == ""
+		if err == nil && !never && (name == kind || name == group+"/*" || name == "*/*") {
+			return true
+		}
+	}
+	return false
+}
+
+// readBody reads a request's body of a type, of so many bytes at most. What it
+// refuses names the type in the header accept.
+func readBody(w http.ResponseWriter, r *http.Request, kind, accept string, most int64) (string, *whepError) {
+	got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if coding := r.Header.Get("Content-Encoding"); err != nil || got != kind || coding != "" && coding != "identity" {
+		w.Header().Set(accept, kind)
+		return "", problem(http.StatusUnsupportedMediaType, "the body must be plain %s, with that as its Content-Type", kind)
+	}
+	// A body that dribbles in would hold a goroutine for ever.
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(offerTime)) // not every writer has one
+	defer func() { _ = deadline.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return "", &whepError{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the offer has more than %d bytes", maxOffer)}
+		return "", problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", most)
 	case err != nil:
-		return "", &whepError{status: http.StatusBadRequest, text: "the offer did not arrive whole"}
-	case !strings.HasPrefix(string(body), "v=0") || !utf8.Valid(body):
-		return "", &whepError{status: http.StatusBadRequest, text: "the body is not SDP: it must begin with v=0"}
+		return "", problem(http.StatusBadRequest, "the body did not arrive whole")
 	}
 	return string(body), nil
 }
 
-// whepError is an answer other than 201.
+// whepError is an answer that is none.
 type whepError struct {
 	status int
 	text   string
 	auth   string // of WWW-Authenticate, beside the realm
 	retry  bool   // later may go better
+}
+
+func problem(status int, format string, args ...any) *whepError {
+	return &whepError{status: status, text: fmt.Sprintf(format, args...)}
 }
 
 func (e *whepError) write(w http.ResponseWriter, room string) {
@@ -163,7 +205,13 @@ func (e *whepError) write(w http.ResponseWriter, room string) {
 	if e.retry {
 		w.Header().Set("Retry-After", "2")
 	}
-	http.Error(w, e.text, e.status)
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(e.status)
+	_ = json.NewEncoder(w).Encode(struct { // who has left needs no reason
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{http.StatusText(e.status), e.status, e.text})
 }
 
 // whepErrorOf says in HTTP what server or camera said.

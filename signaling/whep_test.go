@@ -158,8 +158,8 @@ func TestWHEP(t *testing.T) {
 			if resp, _ := s.request(http.MethodDelete, strings.Replace(location, "kitchen", "cellar", 1), "", ""); resp.StatusCode != http.StatusNotFound {
 				t.Errorf("deleted in another room: %s", resp.Status)
 			}
-			if resp, _ := s.request(http.MethodPatch, location, "", ""); resp.StatusCode != http.StatusMethodNotAllowed || !strings.Contains(resp.Header.Get("Allow"), "DELETE") {
-				t.Errorf("PATCH: %s", resp.Status)
+			if resp, _ := s.request(http.MethodPatch, location, "", ""); resp.StatusCode != http.StatusUnsupportedMediaType || resp.Header.Get("Accept-Patch") != fragmentType {
+				t.Errorf("PATCH of nothing: %s", resp.Status)
 			}
 			if resp, _ := s.request(http.MethodDelete, location, "", ""); resp.StatusCode != http.StatusOK {
 				t.Fatalf("DELETE: %s", resp.Status)
@@ -207,7 +207,7 @@ func TestWHEPRefuses(t *testing.T) {
 		"no room":             {path: "/whep/", status: 404},
 		"GET":                 {method: "GET", path: "/whep/kitchen", status: 405, header: "Allow", value: "POST, OPTIONS"},
 		"OPTIONS":             {method: "OPTIONS", path: "/whep/kitchen", status: 204, header: "Accept-Post", value: "application/sdp"},
-		"POST to a session":   {path: "/whep/kitchen/x", status: 405, header: "Allow", value: "DELETE, OPTIONS"},
+		"POST to a session":   {path: "/whep/kitchen/x", status: 405, header: "Allow", value: "PATCH, DELETE, OPTIONS"},
 		"no SDP":              {path: "/whep/kitchen", bearer: testToken, body: "hello", status: 400},
 		"too large":           {path: "/whep/kitchen", bearer: testToken, body: "v=0" + strings.Repeat("x", 64<<10), status: 413},
 		"the camera says no":  {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeBadOffer), status: 422},
