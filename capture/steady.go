@@ -454,13 +454,8 @@ func (r *steadyReader) drawSlate(say *notice) *Frame {
 	return f
 }
 
-func (r *steadyReader) Close() error {
-	err := r.live.Close()
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	return err
-}
+// Close leaves the timer to the Read that may still be using it.
+func (r *steadyReader) Close() error { return r.live.Close() }
 
 // brief is why there is no picture, in words for viewers: without what a
 // command was told or said, as that may hold names and passwords.

@@ -50,9 +50,12 @@ func newDialogue(offers bool, form pasteForm, env environment, log *slog.Logger)
 
 // run reads and answers until ctx is done.
 func (d *dialogue) run(ctx context.Context) error {
-	restore, keys := pasteTerminal(d.env.stdin, d.env.stderr)
-	if d.keys = keys; keys {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	stdin := d.env.stdin
+	if keys, restore := pasteTerminal(stdin, d.env.stderr, ctx.Done()); keys != nil {
 		defer restore()
+		stdin, d.keys = keys, true
 	}
 	if d.offers {
 		if err := d.offer(ctx); err != nil {
@@ -61,7 +64,16 @@ func (d *dialogue) run(ctx context.Context) error {
 	} else {
 		d.log.Info("paste the offer of whom is to watch: from the page (peercam paste --page FILE writes it), or from a browser's console")
 	}
-	input := readTyped(d.env.stdin, keys, ctx.Done())
+	typing := readTyped(stdin, d.keys, ctx.Done())
+	defer func() {
+		stop()
+		for d.keys { // the terminal is given back when nobody reads it
+			if _, more := <-typing; !more {
+				return
+			}
+		}
+	}()
+	input := typing
 	quiet := time.NewTimer(pasteQuiet)
 	defer quiet.Stop()
 	for {

@@ -23,7 +23,7 @@ type typed struct {
 	err     error  // the end of all: io.EOF, or why
 }
 
-// readTyped reads until the end. The channel is closed then; a read of a terminal
+// readTyped reads until the end. The channel is closed then; a read of a pipe
 // cannot be interrupted, and ends with the process. Keys tells that it comes as
 // it is typed, with what corrects it.
 func readTyped(r io.Reader, keys bool, done <-chan struct{}) <-chan typed {
@@ -126,7 +126,7 @@ func (s *lineSplitter) add(b []byte) (all []typed) {
 // edit takes keys: backspace and ^U correct, ^D ends; what else does not print
 // is no text.
 func (s *lineSplitter) edit(b []byte) {
-	if b[0] == 0x1b {
+	if len(b) == 0 || b[0] == 0x1b {
 		return // an arrow, or another key that has no letter
 	}
 	for len(b) > 0 {
