@@ -172,8 +172,12 @@ func newViewerAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 }
 
 // SetICEServers replaces those of the configuration, for the next ICE restart:
-// credentials may have expired.
+// credentials may have expired. While candidates are still gathered it does
+// nothing: pion reads the servers then, and they are no older than that.
 func (v *Viewer) SetICEServers(servers []webrtc.ICEServer) error {
+	if v.pc.ICEGatheringState() == webrtc.ICEGatheringStateGathering {
+		return nil
+	}
 	c := v.pc.GetConfiguration()
 	c.ICEServers = servers
 	if err := v.pc.SetConfiguration(c); err != nil {
