@@ -398,9 +398,15 @@ func (v *viewer) offer() string {
 // watch makes a session under id.
 func (v *viewer) watch(p *Publisher, id string) {
 	v.t.Helper()
+	v.watchWith(p, id, Signal{Proved: v.proved})
+}
+
+func (v *viewer) watchWith(p *Publisher, id string, signal Signal) {
+	v.t.Helper()
+	signal.Ended = func(code, _ string) { v.ended <- code }
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	answer, err := p.Answer(ctx, id, v.offer(), false, Signal{Proved: v.proved, Ended: func(code, _ string) { v.ended <- code }})
+	answer, err := p.Answer(ctx, id, v.offer(), false, signal)
 	if err != nil {
 		v.t.Fatal(err)
 	}

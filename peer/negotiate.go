@@ -103,8 +103,18 @@ func addTrack(pc *webrtc.PeerConnection, t *track, offered bool) (*webrtc.RTPSen
 // answer negotiates.
 func (s *Session) answer(ctx context.Context, offer string, trickle bool) (string, error) {
 	s.trickled.Store(0)
+	var held []webrtc.ICECandidateInit
+	if s.connected.Load() { // it is a restart
+		s.restartAt.Store(time.Now().UnixNano())
+		offer, held = holdCandidates(offer)
+	}
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	}
+	for _, c := range held {
+		if err := s.addCandidate(c); err != nil {
+			s.log.Debug("candidate not used", "err", err)
+		}
 	}
 	// For sound that is asked for and not there pion would still promise some.
 	for _, t := range s.pc.GetTransceivers() {

@@ -228,7 +228,7 @@ func (p *Publisher) Candidate(id string, c webrtc.ICECandidateInit) error {
 	if s.trickled.Add(1) > maxCandidates {
 		return fmt.Errorf("more than %d candidates", maxCandidates)
 	}
-	if err := s.pc.AddICECandidate(c); err != nil {
+	if err := s.addCandidate(c); err != nil {
 		return fmt.Errorf("candidate %q: %w", c.Candidate, err)
 	}
 	return nil

@@ -75,6 +75,7 @@ type Session struct {
 	connected atomic.Bool
 	chat      atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
 	trickled  atomic.Int32                       // candidates since the last offer
+	restartAt atomic.Int64                       // when ICE was last restarted, Unix ns; 0: never
 	// selection is what allocate gave; rung is the one handed over, -1 for none
 	// yet: Publisher.Video alone changes it, and gap.
 	selection atomic.Pointer[selection]

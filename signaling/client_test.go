@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -306,4 +307,55 @@ func TestClientLeavesAServerThatDoesNotRead(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A camera whose address is gone has another socket at once, whatever the old one
+// still believes; any other socket is asked, and kept.
+func TestAMoveOfTheNetwork(t *testing.T) {
+	s := startServer(t, ServerConfig{})
+	dial, err := DialURL(s.wsURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	welcomes := make(chan Message, 10)
+	c := &Client{Dial: dial, Join: func() Message { return cameraJoin("x") }, Log: slog.New(slog.DiscardHandler), Handle: func(m Message) {
+		if m.Type == TypeWelcome {
+			welcomes <- m
+		}
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	first := <-welcomes
+	c.Moved(func(netip.Addr) bool { return false })
+	v, _ := s.join(viewerJoin())
+	v.send(Message{Type: TypeBye, To: first.ID, Session: NewSession()})
+	v.silent() // no error: the camera is there still
+	c.Moved(func(a netip.Addr) bool { return a.IsLoopback() })
+	if c.Connected() {
+		t.Error("the socket from the address that is gone counts as a connection")
+	}
+	if second := <-welcomes; second.ID == first.ID {
+		t.Error("no new socket")
+	}
+}
+
+// What waits for the next try, or for an answer that will not come, waits no longer.
+func TestAMoveHurries(t *testing.T) {
+	dialed := make(chan struct{}, 10)
+	c := &Client{Join: openJoin, Log: slog.New(slog.DiscardHandler), Handle: func(Message) {}}
+	c.Dial = func(ctx context.Context) (Conn, error) {
+		dialed <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	for range 3 {
+		<-dialed
+		c.Moved(func(netip.Addr) bool { return true })
+	}
 }

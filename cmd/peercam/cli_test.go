@@ -16,6 +16,7 @@ func TestBadInputIsExplained(t *testing.T) {
 	t.Setenv("HOME", dir)
 	t.Setenv("XDG_CONFIG_HOME", dir)
 	busy := serve(t, "127.0.0.1:0").addr()
+	_, busyPort, _ := strings.Cut(busy, ":")
 	badKey := write(t, "key", []byte("not a key\n"))
 	aFile := write(t, "file", []byte("x"))
 	config := func(text string) string { return write(t, "peercam.yaml", []byte(text)) }
@@ -51,6 +52,16 @@ func TestBadInputIsExplained(t *testing.T) {
 		{"--mic exec:", says("exec:", "WAV")},
 		{"--room a/b", says("--room", `"a/b"`, "letters")},
 		{"--room ws", says("--room", `"ws"`, "another")},
+		{"--udp-port 70000", says("--udp-port 70000", "1 to 65535")},
+		{"--tcp-port " + busyPort, says("TCP port "+busyPort, "in use", "choose another")},
+		{"--public-ip here --udp-port 8189", says("--public-ip", `"here"`, "203.0.113.7")},
+		{"--public-ip 127.0.0.1 --udp-port 8189", says("--public-ip", `"127.0.0.1"`)},
+		{"--public-ip 203.0.113.7", says("--public-ip", "--udp-port")},
+		{"--public-ip 203.0.113.7 --public-ip 203.0.113.8 --udp-port 8189", says("203.0.113.8", "one IPv4")},
+		{"--interface nosuch0", says("nosuch0", "lo")},
+		{"--whip example.org/whip", says("--whip (number 1)", "https://")},
+		{"--whip https://user:hidden@example.org/", says("--whip (number 1)", "user name")},
+		{"--whip-token hidden", says("--whip-token", "--whip 0 times")},
 		{"--listen " + busy, says(busy, "in use", "--listen")},
 		{"--listen nonsense", says("--listen nonsense")},
 		{"--listen 127.0.0.1:99999", says("--listen 127.0.0.1:99999")},

@@ -187,7 +187,7 @@ export class Camera {
 
   step() {
     const now = performance.now();
-    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence, restarted: s.restartedAt > s.heardAt, lost: !s.stream && s.joins !== this.#signaling.joins };
+    const link = (s) => s && { id: s.cameraId, startedAt: s.startedAt, heardAt: s.heardAt, silence: s.silence, moved: Math.max(s.restartedAt, this.#signaling.joinedAt) > s.heardAt, lost: !s.stream && s.joins !== this.#signaling.joins };
     const what = decide({
       id: this.id, refused: Boolean(this.#verdict && !this.#verdict.retry),
       current: link(this.#current), next: link(this.#next), retryAt: this.#retryAt,

@@ -52,7 +52,8 @@ export const crowdedDelay = (attempt, random) => Math.min(30_000, 5000 * 2 ** Ma
  * @property {string} id the camera it is with
  * @property {number} startedAt
  * @property {number} heardAt when media last arrived, 0 for never
- * @property {boolean} restarted the camera asked for an ICE restart, since its network changed, and media has not come since
+ * @property {boolean} moved since media last came the camera asked for an ICE restart, or we needed another socket:
+ *   a network has changed
  * @property {boolean} lost its offer went over a socket that is gone, unanswered
  * @property {number} silence since then, or since the start, as of the last look
  *
@@ -92,7 +93,7 @@ export function decide(c, now) {
   const serverAlive = c.serverAt > now - silence + SILENT_NEW_CAMERA;
   if (!serverAlive) return 'ask';
   // A browser may hold on to the way that is gone for some seconds more.
-  return silence >= (c.current.restarted ? SILENT_NEW_CAMERA : SILENT_SAME_CAMERA) ? 'connect' : 'stay';
+  return silence >= (c.current.moved ? SILENT_NEW_CAMERA : SILENT_SAME_CAMERA) ? 'connect' : 'stay';
 }
 
 /**

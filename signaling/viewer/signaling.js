@@ -37,6 +37,8 @@ export class Signaling {
     this.joined = false;
     /** how often it joined: what went over an earlier socket and was not answered is lost */
     this.joins = 0;
+    /** performance.now() when it last did */
+    this.joinedAt = 0;
     /** tries that failed in a row */
     this.failures = 0;
     /** @type {Refusal|null} */
@@ -75,6 +77,7 @@ export class Signaling {
         this.#timer('join');
         this.joined = true;
         this.joins++;
+        this.joinedAt = this.heardAt;
         this.refusal = null;
         this.#attempt = this.failures = 0;
         this.iceServers = message.iceServers ?? [];
