@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -87,6 +88,9 @@ func (n *Network) checkInterfaces() error {
 }
 
 func portError(kind string, port int, err error) error {
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return fmt.Errorf("%s port %d cannot be had: %w", kind, port, err)
+	}
 	return fmt.Errorf("%s port %d cannot be had: %w; another program may have it: choose another port", kind, port, err)
 }
 
@@ -122,7 +126,7 @@ func (n *Network) Run(ctx context.Context, moved func(Move)) {
 		now := see()
 		if n.udp != nil {
 			if err := n.udp.follow(now.at, n.reachable(now.addrs)); err != nil {
-				n.c.Log.Debug("the port is not open at every address", "err", err)
+				n.c.Log.Debug("the UDP port is open nowhere", "err", err)
 			}
 		}
 		m, matters := last.until(now)

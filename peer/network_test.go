@@ -179,10 +179,37 @@ func TestThePortFollowsTheAddresses(t *testing.T) {
 			t.Errorf("step %d: %d offered of %d, want %d of %d", i, offered, open(), c.offered, c.all)
 		}
 	}
-	if err := u.follow(now, addrs("192.0.2.77")); err == nil {
-		t.Error("no error about an address that is not ours")
-	}
 	if _, err := u.GetConn("ufrag", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err == nil {
 		t.Error("a share at an address where the port is closed")
+	}
+}
+
+// An address where the port cannot be opened does not hinder the others, is told
+// of once, and is tried again.
+func TestAnAddressThatIsNotUsable(t *testing.T) {
+	var said strings.Builder
+	u := newUDPPort(freePort(t), slog.New(slog.NewTextHandler(&said, nil)))
+	defer u.Close()
+	now := time.Now()
+	if err := u.follow(now, addrs("192.0.2.77")); err == nil || !strings.Contains(err.Error(), "192.0.2.77") {
+		t.Errorf("open nowhere: %v", err)
+	}
+	for range 3 {
+		if err := u.follow(now, addrs("192.0.2.77", "127.0.0.1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(u.GetListenAddresses()); n != 1 || strings.Count(said.String(), "\n") != 1 {
+		t.Errorf("open at %d addresses; the log: %s", n, said.String())
+	}
+	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: u.port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want < 3; want++ {
+		if err := u.follow(now, addrs("127.0.0.1", "127.0.0.2")); err != nil || len(u.GetListenAddresses()) != want {
+			t.Errorf("open at %v, want %d: %v", u.GetListenAddresses(), want, err)
+		}
+		taken.Close()
 	}
 }

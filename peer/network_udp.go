@@ -32,6 +32,7 @@ type udpPort struct {
 
 	mu     sync.Mutex
 	at     map[netip.Addr]*boundPort
+	missed map[netip.Addr]string // why the port is not open there, as the log said
 	closed bool
 }
 
@@ -45,7 +46,9 @@ func newUDPPort(port int, log *slog.Logger) *udpPort {
 }
 
 // follow opens the port at addresses that are new, and closes it where they are
-// long gone. Of several errors it returns the first; the next call tries again.
+// long gone. An address where that fails, such as one of IPv6 that is not yet known
+// to be nobody else's, does not hinder the others: the next call tries it again.
+// The error is of when the port is open nowhere.
 func (u *udpPort) follow(now time.Time, addrs []netip.Addr) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -53,6 +56,7 @@ func (u *udpPort) follow(now time.Time, addrs []netip.Addr) error {
 		return net.ErrClosed
 	}
 	var first error
+	missed := map[netip.Addr]string{}
 	for _, a := range addrs {
 		if b := u.at[a]; b != nil {
 			b.gone = time.Time{}
@@ -60,8 +64,10 @@ func (u *udpPort) follow(now time.Time, addrs []netip.Addr) error {
 		}
 		conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: a.AsSlice(), Port: u.port})
 		if err != nil {
+			err = fmt.Errorf("at %v: %w", a, portError("UDP", u.port, err))
+			missed[a] = err.Error()
 			if first == nil {
-				first = fmt.Errorf("at %v: %w", a, portError("UDP", u.port, err))
+				first = err
 			}
 			continue
 		}
@@ -81,7 +87,16 @@ func (u *udpPort) follow(now time.Time, addrs []netip.Addr) error {
 			delete(u.at, a)
 		}
 	}
-	return first
+	if len(u.at) == 0 {
+		return first
+	}
+	for a, why := range missed {
+		if u.missed[a] != why {
+			u.log.Warn("the UDP port is not open at one of this machine's addresses; it is tried again", "err", why)
+		}
+	}
+	u.missed = missed
+	return nil
 }
 
 // GetConn is a session's share of the port at an address.

@@ -25,6 +25,7 @@ type pasteCommand struct {
 	Viewers  int           `help:"Most viewers at a time." default:"16" placeholder:"N"`
 
 	sourceFlags
+	networkFlags
 	iceFlags
 }
 
@@ -55,13 +56,18 @@ func (p *pasteCommand) Run(ctx context.Context, env environment, log *slog.Logge
 		return err
 	}
 	defer src.close()
+	network, err := p.network(log)
+	if err != nil {
+		return err
+	}
+	defer network.Close()
 	ladder := encode.NewLadder(encode.LadderConfig{
 		Source: src.video, Want: p.format(), Bitrate: int(p.Bitrate), Linger: p.Linger, Always: p.Always, Log: log,
 	})
 	d := newDialogue(p.Offer, p.Form, env, log)
 	config := peer.Config{
 		Video: ladder, ICEServers: (&iceHelpers{own: ice}).list, MaxBitrate: int(p.Bitrate), MaxSessions: p.Viewers,
-		Patience: p.Patience, Chat: d.hear, Log: log,
+		Patience: p.Patience, Chat: d.hear, Network: network, Log: log,
 		Settings: func(s *webrtc.SettingEngine) {
 			s.SetICETimeouts(5*time.Second, p.Patience, 2*time.Second)
 			s.SetICEMaxBindingRequests(pasteChecks)
@@ -81,6 +87,10 @@ func (p *pasteCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	if voice != nil {
 		all.Go(func() error { return ended("sound", voice.Run(inner, d.pub.Audio), log) })
 	}
+	all.Go(func() error {
+		network.Run(inner, d.pub.Moved)
+		return nil
+	})
 	all.Go(func() error { return d.run(inner) })
 	err = all.Wait()
 	switch {

@@ -208,6 +208,31 @@ func TestPasteABareConsole(t *testing.T) {
 	})
 }
 
+// A router that forwards one port is all that two people need.
+func TestPasteAtOnePort(t *testing.T) {
+	_, port, _ := strings.Cut(freeAddr(t), ":")
+	p := paste(t, "--udp-port", port, "--public-ip", "203.0.113.9", "--form", "json")
+	v := open(t, "about:blank")
+	offer := js[string](v, `(async () => {
+		globalThis.pc = new RTCPeerConnection();
+		pc.addTransceiver('video', { direction: 'recvonly' });
+		await pc.setLocalDescription();
+		while (pc.iceGatheringState !== 'complete') await new Promise((done) => { pc.onicegatheringstatechange = done; });
+		return JSON.stringify(pc.localDescription) })()`)
+	p.typeIn(offer + "\n")
+	answer := p.line()
+	for _, c := range strings.Split(answer, "a=candidate:")[1:] {
+		if !strings.Contains(c, " "+port+" typ host") {
+			t.Errorf("candidate %s, want port %s", c, port)
+		}
+	}
+	if !strings.Contains(answer, " 203.0.113.9 "+port+" ") {
+		t.Errorf("the public address is not in the answer: %s", answer)
+	}
+	js[string](v, "pc.setRemoteDescription(%s).then(() => '')", answer)
+	v.until("pc.connectionState === 'connected'")
+}
+
 func TestPasteExplainsWhatIsWrong(t *testing.T) {
 	offer := localOffer(t)
 	short, err := formatPaste(offer, formShort)
@@ -238,7 +263,7 @@ func TestPasteExplainsWhatIsWrong(t *testing.T) {
 		})
 	}
 	for args, want := range map[string]string{
-		"--camera -": "stdin", "--patience 0s": "--patience", "--viewers 0": "--viewers", "--form x": "--form", "--fps 0": "--fps",
+		"--camera -": "stdin", "--patience 0s": "--patience", "--viewers 0": "--viewers", "--form x": "--form", "--fps 0": "--fps", "--udp-port 70000": "--udp-port", "--interface nosuch0": "nosuch0",
 	} {
 		if code, _, stderr := runToEnd(t, append([]string{"paste"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: code %d: %s", args, code, stderr)

@@ -18,7 +18,7 @@ type viewCommand struct {
 	Link      string        `arg:"" help:"The link that peercam share printed, in quotes: with the part after #, which is the key."`
 	Camera    string        `help:"Which camera of the room: its name, or a part of it. The default is the first." placeholder:"NAME"`
 	Record    []string      `help:"Record as it comes, without transcoding: FILE.webm picture and sound, FILE.ivf the picture, FILE.ogg the sound; or - for WebM on stdout. May be repeated." placeholder:"FILE"`
-	Y4M       string        `name:"y4m" help:"Write the decoded picture as Y4M to a file, or - for stdout: peercam view --y4m - LINK | mpv -" placeholder:"FILE"`
+	Y4M       string        `name:"y4m" env:"PEERCAM_Y4M" help:"Write the decoded picture as Y4M to a file, or - for stdout: peercam view --y4m - LINK | mpv -" placeholder:"FILE"`
 	Size      size          `help:"Size of --y4m: pictures of another size are scaled to fit, with bars where the shape differs. The default is the camera's largest." placeholder:"WxH"`
 	FPS       float64       `name:"fps" help:"Pictures a second of --y4m, which has a fixed rate: they are repeated or left out." default:"30"`
 	Snapshot  string        `help:"Write the next picture to FILE.jpg, or - for stdout, and end, unless there is more to do." placeholder:"FILE"`
