@@ -28,8 +28,12 @@ type microphone struct {
 
 // scanMicrophones looks for microphones anew and returns them in an order that
 // does not change from scan to scan: the system's default first, what records
-// this computer's own sound last. follow is as in registerMicrophones.
+// this computer's own sound last. follow is as in findMicrophones.
 func scanMicrophones(follow bool, log *slog.Logger) ([]microphone, error) {
+	found, err := findMicrophones(follow, log)
+	if err != nil {
+		return nil, err
+	}
 	managerMu.Lock()
 	defer managerMu.Unlock()
 	m := driver.GetManager()
@@ -37,8 +41,10 @@ func scanMicrophones(follow bool, log *slog.Logger) ([]microphone, error) {
 	for _, d := range m.Query(isMicrophone) {
 		m.Delete(d.ID())
 	}
-	if err := registerMicrophones(m, follow, log); err != nil {
-		return nil, err
+	for _, f := range found {
+		if err := m.Register(f.malgoMicrophone, f.info); err != nil {
+			return nil, fmt.Errorf("registering microphone %s: %w", f.info.Label, err)
+		}
 	}
 	var all []microphone
 	for _, d := range m.Query(isMicrophone) {
@@ -65,6 +71,14 @@ func isNot(b bool) int {
 
 // listMicrophones describes the microphones that are plugged in.
 func listMicrophones(ctx context.Context) ([]Device, error) {
+	all, err := ask(ctx, newSoundCalls(), micAnswer, func() ([]Device, error) { return describeMicrophones(ctx) }, nil)
+	if err != nil {
+		return nil, fmt.Errorf("listing microphones: %w", err)
+	}
+	return all, nil
+}
+
+func describeMicrophones(ctx context.Context) ([]Device, error) {
 	mics, err := scanMicrophones(false, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -109,6 +123,7 @@ type micSource struct {
 	spec string
 	log  *slog.Logger
 	name atomic.Pointer[string] // of the microphone opened last
+	asks soundCalls
 }
 
 // newMicrophone returns the microphone that spec names: "auto" (the system's
@@ -116,13 +131,13 @@ type micSource struct {
 // system's identifier. A name that is not there now is an error that lists
 // those that are; "auto" may find its microphone later.
 func newMicrophone(spec string, o Options) (AudioSource, error) {
-	s := &micSource{spec: spec, log: o.log()}
+	s := &micSource{spec: spec, log: o.log(), asks: newSoundCalls()}
 	if spec == autoDevice {
 		return s, nil
 	}
-	mics, err := scanMicrophones(false, s.log)
+	mics, err := ask(context.Background(), s.asks, micAnswer, func() ([]microphone, error) { return scanMicrophones(false, s.log) }, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("looking for microphone %q: %w", spec, err)
 	}
 	found, err := findDevices(KindMicrophone, spec, microphoneDevices(mics))
 	if err != nil {
@@ -146,6 +161,17 @@ func (s *micSource) Open(ctx context.Context) (AudioReader, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	r, err := ask(ctx, s.asks, micAnswer, s.open, func(r *micReader) { _ = r.mic.Close() }) // nobody has it
+	if err != nil {
+		if errors.Is(err, errFrozen) {
+			err = fmt.Errorf("open microphone %q: %w", s.String(), err)
+		}
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *micSource) open() (*micReader, error) {
 	mics, err := scanMicrophones(s.spec == autoDevice, s.log)
 	if err != nil {
 		return nil, err
@@ -158,6 +184,7 @@ func (s *micSource) Open(ctx context.Context) (AudioReader, error) {
 	for _, i := range found {
 		r, err := openMicrophone(mics[i], s.log)
 		if err == nil {
+			r.asks = s.asks
 			s.name.Store(&mics[i].dev.Name)
 			return r, nil
 		}
@@ -197,6 +224,7 @@ func microphoneError(what string, d Device, err error) error {
 
 type micReader struct {
 	mic     microphone
+	asks    soundCalls
 	audio   audio.Reader
 	samples Samples
 	closed  atomic.Bool
@@ -220,7 +248,9 @@ func (r *micReader) Read() (*Samples, error) {
 func (r *micReader) Close() error {
 	r.close.Do(func() {
 		r.closed.Store(true)
-		r.err = r.mic.Close()
+		if r.err = r.asks.letGo(r.mic.Close); r.err != nil {
+			r.err = microphoneError("close", r.mic.dev, r.err)
+		}
 	})
 	return r.err
 }

@@ -76,10 +76,16 @@ func micBackends() []malgo.Backend {
 	return []malgo.Backend{malgo.BackendPulseaudio, malgo.BackendAlsa} // PipeWire answers as PulseAudio
 }
 
-// registerMicrophones registers the microphones that are plugged in now; none
-// where there is no sound system at all. follow: reads end with errMoved when
-// another one becomes the default.
-func registerMicrophones(m *driver.Manager, follow bool, log *slog.Logger) error {
+// foundMicrophone is a microphone and what is known of it before it is opened.
+type foundMicrophone struct {
+	*malgoMicrophone
+	info driver.Info
+}
+
+// findMicrophones looks for those that are plugged in now; none where there is
+// no sound system at all. follow: reads end with errMoved when another one
+// becomes the default.
+func findMicrophones(follow bool, log *slog.Logger) (found []foundMicrophone, err error) {
 	hushALSA()
 	for _, b := range micBackends() {
 		ctx, err := malgo.InitContext([]malgo.Backend{b}, malgo.ContextConfig{}, nil)
@@ -89,7 +95,7 @@ func registerMicrophones(m *driver.Manager, follow bool, log *slog.Logger) error
 		all, err := ctx.Devices(malgo.Capture)
 		closeContext(ctx)
 		if err != nil {
-			return fmt.Errorf("listing microphones: %w", err)
+			return nil, fmt.Errorf("listing microphones: %w", err)
 		}
 		var main malgo.DeviceID
 		if i := slices.IndexFunc(all, isDefault); i >= 0 && follow && b != malgo.BackendAlsa { // ALSA's default is a file
@@ -104,13 +110,11 @@ func registerMicrophones(m *driver.Manager, follow bool, log *slog.Logger) error
 			if isDefault(d) {
 				info.Priority = driver.PriorityHigh
 			}
-			if err := m.Register(&malgoMicrophone{backend: b, id: d.ID, follow: main, log: log}, info); err != nil {
-				return fmt.Errorf("registering microphone %s: %w", id, err)
-			}
+			found = append(found, foundMicrophone{&malgoMicrophone{backend: b, id: d.ID, follow: main, log: log}, info})
 		}
-		return nil
+		return found, nil
 	}
-	return nil
+	return nil, nil
 }
 
 func isDefault(d malgo.DeviceInfo) bool { return d.IsDefault != 0 }

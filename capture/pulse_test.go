@@ -17,7 +17,8 @@ import (
 // pulse is a PulseAudio of the test's own, without devices but those that are
 // asked for. PULSE_SERVER leads to it until the test ends.
 type pulse struct {
-	t testing.TB
+	t      testing.TB
+	server *os.Process
 }
 
 func startPulse(t *testing.T) *pulse {
@@ -60,7 +61,7 @@ func startPulse(t *testing.T) *pulse {
 		}
 	}
 	t.Setenv("PULSE_SERVER", "unix:"+socket)
-	return &pulse{t}
+	return &pulse{t, cmd.Process}
 }
 
 // do is pactl; for load-module it returns the module.
