@@ -113,6 +113,17 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 	})
 }
 
+// mend lets the repair of losses follow what the link loses.
+func (s *Session) mend(now time.Time) {
+	loss, round := s.estimator.Loss(), s.estimator.round()
+	s.hold(s.playout.next(now, loss, round, s.protection.on))
+	s.protection.on = s.playout.delay > 0 && s.video.hasFEC && worthParity(s.estimator.Burst(), round)
+	s.protection.loss = loss
+	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
+		s.p.adapt(now, false)
+	}
+}
+
 // hold tells the viewer how long to hold pictures: while somebody listens they
 // may wait for the sound.
 func (s *Session) hold(delay time.Duration) {

@@ -29,7 +29,7 @@ const (
 // out: numbering, retransmission, reports and congestion control are the
 // session's own, without a copy or a lock a packet.
 func newAPI(network *Network, adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
-	m, err := newMediaEngine()
+	m, err := newMediaEngine(true)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +45,9 @@ func newAPI(network *Network, adjust func(*webrtc.SettingEngine)) (*webrtc.API, 
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
 }
 
-// newMediaEngine knows VP8 with RTX, Opus, and the header extensions of both.
-func newMediaEngine() (*webrtc.MediaEngine, error) {
+// newMediaEngine knows VP8 with RTX, Opus, and the header extensions of both; and
+// FlexFEC, which only the sending side does.
+func newMediaEngine(sends bool) (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
 	feedback := []webrtc.RTCPFeedback{
 		{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"},
@@ -66,6 +67,12 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 			RTCPFeedback: []webrtc.RTCPFeedback{{Type: webrtc.TypeRTCPFBTransportCC}}}}},
 	} {
 		if err := m.RegisterCodec(c.codec, c.kind); err != nil {
+			return nil, err
+		}
+	}
+	if sends {
+		if err := m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: 118, RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeFlexFEC03, ClockRate: 90000, SDPFmtpLine: "repair-window=10000000"}}, webrtc.RTPCodecTypeVideo); err != nil {
 			return nil, err
 		}
 	}

@@ -21,6 +21,7 @@ type sentPacket struct {
 	parts     uint16
 	timestamp uint32
 	transport uint16 // transport-wide sequence number it went out with
+	newest    uint16 // the one it last went out with, as itself or in RTX
 	resent    time.Time
 	resends   int
 }
@@ -37,6 +38,17 @@ const (
 	// resendPause is the least time between two sendings of a packet.
 	resendPause = 10 * time.Millisecond
 )
+
+// lost notes that its last sending was lost, as its viewer reports, so that it should
+// be sent again at once.
+func (p *sentPacket) lost(now time.Time) bool {
+	if p.resends == maxResends {
+		return false
+	}
+	p.resent = now
+	p.resends++
+	return true
+}
 
 // again tells whether the packet should be sent again now, and notes that it
 // is: once a round trip at first, then more and more rarely.

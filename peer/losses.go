@@ -11,6 +11,7 @@ type losses struct {
 	sent, lost, runs int // of the window
 	queued           int // of lost: while a queue stood
 	inRun            bool
+	burst            float64 // packets lost in a row, smoothed
 	begun            time.Duration
 	recent           float64 // smoothed
 	usual            float64 // what the link loses whatever is sent
@@ -62,6 +63,9 @@ func (l *losses) high() bool { return l.bad > 0 }
 // Loss is the fraction of packets lost lately, 0 to 1.
 func (e *Estimator) Loss() float64 { return e.losses.recent }
 
+// Burst is how many packets are lost in a row when some are.
+func (e *Estimator) Burst() float64 { return e.losses.burst }
+
 // byLoss yields to loss that yielding cures: a policer or a queue too short
 // for its delay to be seen. draft-ietf-rmcat-gcc-02, section 6 yields to more
 // than a tenth whatever its cause.
@@ -77,6 +81,9 @@ func (e *Estimator) byLoss(t time.Duration) {
 	sent, lost := l.sent, l.lost
 	l.sent, l.lost, l.runs, l.queued, l.begun = 0, 0, 0, 0, t
 	l.recent += 0.3 * (p - l.recent)
+	if runs > 0 {
+		l.burst += 0.3 * (float64(lost)/float64(runs) - l.burst)
+	}
 
 	if l.trying {
 		if t < l.tryFrom {

@@ -29,9 +29,9 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	if err != nil {
 		return nil, fmt.Errorf("making a peer connection: %w", err)
 	}
-	start := min(startBitrate, linkDemand(p.c.MaxBitrate, audioBitrate))
+	start := min(startBitrate, linkDemand(p.c.MaxBitrate, audioBitrate, 0))
 	if rate := p.VideoRate(); rate > 0 { // the others' links are the best guess
-		start = max(start, linkDemand(rate, audioBitrate))
+		start = max(start, linkDemand(rate, audioBitrate, 0))
 	}
 	s := &Session{
 		id: id, p: p, api: api, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
@@ -42,7 +42,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		estimator: NewEstimator(start, leastBitrate, 2*p.c.MaxBitrate+audioBitrate),
 	}
 	s.estimate.Store(int64(start))
-	s.demand.Store(int64(linkDemand(p.c.MaxBitrate, audioBitrate)))
+	s.demand.Store(int64(linkDemand(p.c.MaxBitrate, audioBitrate, 0)))
 	s.pacer.set(start, false)
 	s.rung.Store(-1)
 	s.sending = -1

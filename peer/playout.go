@@ -18,16 +18,22 @@ const (
 	// take beyond the round trip.
 	repairTime                = 30 * time.Millisecond
 	shortestHold, longestHold = 50 * time.Millisecond, 250 * time.Millisecond
+	// protectedHold is for links on which parity packets repair most of the losses.
+	protectedHold = 40 * time.Millisecond
 	// A change is seen as a jerk of its own.
 	holdStep = 30 * time.Millisecond
 )
 
-// next is the delay for a link with that loss, 0 to 1, and round trip.
-func (p *playout) next(now time.Time, loss float64, round time.Duration) time.Duration {
+// next is the delay for a link with that loss, 0 to 1, and round trip, protected by
+// parity packets or not.
+func (p *playout) next(now time.Time, loss float64, round time.Duration, protected bool) time.Duration {
 	switch {
 	case loss >= lossyLink:
 		p.calm = time.Time{}
 		want := min(max((round+repairTime).Round(10*time.Millisecond), shortestHold), longestHold)
+		if protected {
+			want = protectedHold
+		}
 		if p.delay == 0 || (want-p.delay).Abs() >= holdStep {
 			p.delay = want
 		}

@@ -10,27 +10,31 @@ func TestPicturesAreHeldWhereLossMakesThemLate(t *testing.T) {
 	var p playout
 	now := time.Unix(1000, 0)
 	for i, step := range []struct {
-		after time.Duration
-		loss  float64
-		round time.Duration
-		want  time.Duration
+		after     time.Duration
+		loss      float64
+		round     time.Duration
+		protected bool
+		want      time.Duration
 	}{
-		{0, 0, 40 * ms, 0},
-		{time.Second, 0.009, 40 * ms, 0},
-		{time.Second, 0.05, 42 * ms, 70 * ms},
-		{time.Second, 0.05, 55 * ms, 70 * ms},   // not for so little
-		{time.Second, 0.05, 90 * ms, 120 * ms},  // the way has become longer
-		{time.Second, 0.008, 40 * ms, 120 * ms}, // still some
-		{time.Second, 0.002, 40 * ms, 120 * ms},
-		{4 * time.Second, 0.002, 40 * ms, 120 * ms},
-		{time.Second, 0.006, 40 * ms, 120 * ms}, // again: the calm begins anew
-		{4 * time.Second, 0, 40 * ms, 120 * ms},
-		{5 * time.Second, 0, 40 * ms, 0},
-		{time.Second, 0.2, time.Millisecond, 50 * ms},
-		{time.Second, 0.2, 3 * time.Second, 250 * ms},
+		{0, 0, 40 * ms, false, 0},
+		{time.Second, 0.009, 40 * ms, false, 0},
+		{time.Second, 0.05, 42 * ms, false, 70 * ms},
+		{time.Second, 0.05, 55 * ms, false, 70 * ms},   // not for so little
+		{time.Second, 0.05, 90 * ms, false, 120 * ms},  // the way has become longer
+		{time.Second, 0.008, 40 * ms, false, 120 * ms}, // still some
+		{time.Second, 0.002, 40 * ms, false, 120 * ms},
+		{4 * time.Second, 0.002, 40 * ms, false, 120 * ms},
+		{time.Second, 0.006, 40 * ms, false, 120 * ms}, // again: the calm begins anew
+		{4 * time.Second, 0, 40 * ms, false, 120 * ms},
+		{5 * time.Second, 0, 40 * ms, false, 0},
+		{time.Second, 0.05, 60 * ms, true, 40 * ms},
+		{6 * time.Second, 0, 60 * ms, true, 40 * ms},
+		{6 * time.Second, 0, 60 * ms, true, 0},
+		{time.Second, 0.2, time.Millisecond, false, 50 * ms},
+		{time.Second, 0.2, 3 * time.Second, false, 250 * ms},
 	} {
 		now = now.Add(step.after)
-		if got := p.next(now, step.loss, step.round); got != step.want {
+		if got := p.next(now, step.loss, step.round, step.protected); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)
 		}
 	}

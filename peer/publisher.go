@@ -360,7 +360,7 @@ func (p *Publisher) allocate(now time.Time) {
 	for _, s := range list {
 		if s.connected.Load() {
 			s.seat.unprobed = !s.probes.Load()
-			s.seat.budget = videoBudget(int(s.estimate.Load()), s.soundRate())
+			s.seat.budget = videoBudget(int(s.estimate.Load()), s.soundRate(), int(s.parityShare.Load()))
 			p.seats = append(p.seats, &s.seat)
 		}
 	}
@@ -371,7 +371,7 @@ func (p *Publisher) allocate(now time.Time) {
 			continue
 		}
 		top, _ := s.seat.wish.cap(rungs)
-		s.demand.Store(int64(linkDemand(rungMost(rungs, top, p.c.MaxBitrate), s.soundRate())))
+		s.demand.Store(int64(linkDemand(rungMost(rungs, top, p.c.MaxBitrate), s.soundRate(), int(s.parityShare.Load()))))
 		// Until its key frame comes a viewer is sent what it had.
 		if rung := s.rung.Load(); rung >= 0 && !s.seat.got.paused && plan.want&(1<<rung) == 0 {
 			plan.want |= 1 << rung

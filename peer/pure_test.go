@@ -43,15 +43,16 @@ func TestKeyThrottle(t *testing.T) {
 }
 
 func TestVideoBudget(t *testing.T) {
-	for _, c := range []struct{ estimate, audio, want int }{
-		{1_060_000 + 40_000, 40_000, 1_000_000},
-		{40_000, 40_000, 0},
-		{10_000, 40_000, 0},
+	for _, c := range []struct{ estimate, audio, parity, want int }{
+		{1_060_000 + 40_000, 40_000, 0, 1_000_000},
+		{1_260_000 + 40_000, 40_000, 20, 1_000_000},
+		{40_000, 40_000, 0, 0},
+		{10_000, 40_000, 0, 0},
 	} {
-		if got := videoBudget(c.estimate, c.audio); got != c.want {
-			t.Errorf("videoBudget(%d, %d) = %d, want %d", c.estimate, c.audio, got, c.want)
+		if got := videoBudget(c.estimate, c.audio, c.parity); got != c.want {
+			t.Errorf("videoBudget(%d, %d, %d) = %d, want %d", c.estimate, c.audio, c.parity, got, c.want)
 		}
-		if back := videoBudget(linkDemand(c.want, c.audio), c.audio); back != c.want {
+		if back := videoBudget(linkDemand(c.want, c.audio, c.parity), c.audio, c.parity); back != c.want {
 			t.Errorf("%d bit/s of video demand a link on which %d fit", c.want, back)
 		}
 	}

@@ -5,10 +5,14 @@ package peer
 const overheadPercent = 6
 
 // videoBudget is the bit rate that an encoder may have whose packets share a
-// link of estimate bit/s with audio bit/s of sound.
-func videoBudget(estimate, audio int) int {
-	return max(0, (estimate-audio)*100/(100+overheadPercent))
+// link of estimate bit/s with audio bit/s of sound, and with parity percent of
+// parity packets.
+func videoBudget(estimate, audio, parity int) int {
+	return max(0, (estimate-audio)*100/(100+overheadPercent+parity))
 }
 
-// linkDemand is what video and sound of that much take of a link.
-func linkDemand(video, audio int) int { return video*(100+overheadPercent)/100 + audio }
+// linkDemand is what that much video and sound, and that many percent of parity,
+// take of a link.
+func linkDemand(video, audio, parity int) int {
+	return video*(100+overheadPercent+parity)/100 + audio
+}

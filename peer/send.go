@@ -66,7 +66,7 @@ func (s *Session) flush(now time.Time) time.Duration {
 	wait := s.flushProbe(now)
 	for {
 		f, part := s.outbox.first()
-		if f == nil {
+		if f == nil && s.fec.due == 0 {
 			return wait
 		}
 		if s.blocked() {
@@ -75,7 +75,11 @@ func (s *Session) flush(now time.Time) time.Duration {
 		if pause := s.pacer.wait(now); pause > 0 {
 			return least(wait, pause)
 		}
-		s.sendPart(now, f, part)
+		if s.fec.due > 0 {
+			s.sendParity(now)
+		} else {
+			s.sendPart(now, f, part)
+		}
 		now = time.Now() // sending takes a while, and the thread may lose its core in between
 	}
 }
@@ -100,6 +104,7 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 		s.begin(f)
 	}
 	t.header.SequenceNumber++
+	s.fec.begin(t.header.SequenceNumber, s.protection.parities(parts-part))
 	p := sentPacket{
 		frame: f, seq: t.header.SequenceNumber, pictureID: s.pictureID, baseID: s.baseID,
 		part: uint16(part), parts: uint16(parts), timestamp: t.last.timestamp, //nolint:gosec // few
@@ -113,6 +118,7 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 	s.history.put(p)
 	s.outbox.sent(part == parts-1)
 	if part == parts-1 {
+		s.fec.finish()
 		s.counters.Frames.Add(1)
 		if s.lastReport.IsZero() {
 			s.sendReports(time.Now())
@@ -150,11 +156,31 @@ func (s *Session) writePacket(now time.Time, p *sentPacket) {
 		ext = t.timed
 	}
 	n := s.compose(s.packet[:], p)
+	if s.fec.takes() {
+		t.use(&t.header, ext, 0) // what may change under way counts as zero
+		s.fec.add(&t.header, s.packet[:n])
+	}
 	p.transport = s.number(now, t, maxHeader+n, 0)
+	p.newest = p.transport
+	s.transport.carries(p.transport, p.seq)
 	t.use(&t.header, ext, p.transport)
 	s.repair.sent(n)
+	s.protection.sent(n, 0)
 	s.pacer.sent(now, maxHeader+n)
 	s.write(t, &t.header, s.packet[:n])
+}
+
+// sendParity sends the next parity packet, in the FlexFEC stream.
+func (s *Session) sendParity(now time.Time) {
+	t := s.video
+	n := s.fec.next(s.packet[:], t.header.SSRC)
+	t.parity.SequenceNumber++
+	t.parity.Timestamp = t.last.timestamp
+	t.use(&t.parity, t.plain, s.number(now, t, maxHeader+n, 0))
+	s.pacer.sent(now, maxHeader+n)
+	s.write(t, &t.parity, s.packet[:n])
+	s.counters.Parity.Add(1)
+	s.protection.sent(0, n)
 }
 
 // compose writes descriptor and data of a packet and returns their length.
@@ -222,6 +248,20 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	s.sendAgain(now, p, 0)
 }
 
+// resendLost sends a packet again whose last sending is reported lost: sooner than
+// a viewer asks whose request was lost too, or what came in answer.
+func (s *Session) resendLost(now time.Time, a *Ack) {
+	p := s.history.get(a.Media)
+	if p == nil || p.newest != a.Seq || !s.video.hasRTX || int16(a.Media-s.keyStart) < 0 { //nolint:gosec // wraps
+		return
+	}
+	if s.blocked() || s.outbox.holdsKey() || !s.repair.spend(maxPacket) || !p.lost(now) {
+		return
+	}
+	s.counters.Resent.Add(1)
+	s.sendAgain(now, p, 0)
+}
+
 // sendAgain sends a packet that was sent before, as part of a probe or of none (0).
 func (s *Session) sendAgain(now time.Time, p *sentPacket, probe int) {
 	t := s.video
@@ -242,17 +282,24 @@ func (s *Session) sendAgain(now time.Time, p *sentPacket, probe int) {
 	}
 	binary.BigEndian.PutUint16(s.packet[:], p.seq)
 	n := 2 + s.compose(s.packet[2:], p)
-	s.writeRTX(now, n, p.timestamp, p.part == p.parts-1, probe)
+	seq := s.writeRTX(now, n, p.timestamp, p.part == p.parts-1, probe)
+	if probe == 0 {
+		p.newest = seq
+		s.transport.carries(seq, p.seq)
+	}
 }
 
-// writeRTX sends what the packet buffer holds in the RTX stream.
-func (s *Session) writeRTX(now time.Time, n int, timestamp uint32, marker bool, probe int) {
+// writeRTX sends what the packet buffer holds in the RTX stream, and returns its
+// transport-wide sequence number.
+func (s *Session) writeRTX(now time.Time, n int, timestamp uint32, marker bool, probe int) uint16 {
 	t := s.video
 	t.rtx.SequenceNumber++
 	t.rtx.Timestamp, t.rtx.Marker = timestamp, marker
-	t.use(&t.rtx, t.plain, s.number(now, t, maxHeader+n, probe))
+	seq := s.number(now, t, maxHeader+n, probe)
+	t.use(&t.rtx, t.plain, seq)
 	s.pacer.sent(now, maxHeader+n)
 	s.write(t, &t.rtx, s.packet[:n])
+	return seq
 }
 
 // flushProbe sends what is due of a probe: packets that tell, by how fast they

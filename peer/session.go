@@ -68,14 +68,16 @@ type Session struct {
 	readers  sync.WaitGroup
 	done     chan struct{}
 
-	counters  Counters
-	estimate  atomic.Int64 // bit/s; 0: not known yet
-	demand    atomic.Int64 // bit/s that the best picture it asks for takes
-	probes    atomic.Bool  // the link can be probed besides by the media
-	connected atomic.Bool
-	chat      atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
-	trickled  atomic.Int32                       // candidates since the last offer
-	restartAt atomic.Int64                       // when ICE was last restarted, Unix ns; 0: never
+	counters Counters
+	estimate atomic.Int64 // bit/s; 0: not known yet
+	// parityShare is how much parity goes along with the picture, percent.
+	parityShare atomic.Int64
+	demand      atomic.Int64 // bit/s that the best picture it asks for takes
+	probes      atomic.Bool  // the link can be probed besides by the media
+	connected   atomic.Bool
+	chat        atomic.Pointer[webrtc.DataChannel] // of plain text; nil: none
+	trickled    atomic.Int32                       // candidates since the last offer
+	restartAt   atomic.Int64                       // when ICE was last restarted, Unix ns; 0: never
 	// selection is what allocate gave; rung is the one handed over, -1 for none
 	// yet: Publisher.Video alone changes it, and gap.
 	selection atomic.Pointer[selection]
@@ -109,10 +111,12 @@ type Session struct {
 	packet             [maxPacket]byte
 	history            history
 	repair             repairBudget
+	fec                fec
+	protection         protection
 	transport          *transport
 	estimator          *Estimator
 	rtt                time.Duration
-	repairs            *webrtc.RTPReceiver // of what is said about the RTX stream; nil: none
+	repairs            []*webrtc.RTPReceiver // of what is said about the RTX and FlexFEC streams
 	control            *webrtc.DataChannel
 }
 
@@ -201,8 +205,8 @@ func (s *Session) finish() {
 	if err := s.pc.Close(); err != nil {
 		s.log.Debug("closing the peer connection", "err", err)
 	}
-	if s.repairs != nil {
-		_ = s.repairs.Stop() // unlike a sender it does not end with the connection
+	for _, r := range s.repairs {
+		_ = r.Stop() // unlike a sender it does not end with the connection
 	}
 	s.readers.Wait()
 	s.connected.Store(false)
@@ -259,7 +263,7 @@ func (s *Session) tick(now time.Time) {
 	s.doubt(now)
 	s.tend(now)
 	s.p.adapt(now, false) // the rungs may have changed, with no frame to tell
-	s.hold(s.playout.next(now, s.estimator.Loss(), s.estimator.round()))
+	s.mend(now)
 	s.sendReports(now)
 	s.sayStats = true
 }
@@ -333,6 +337,11 @@ func (s *Session) handle(f feedback) {
 		}
 		s.estimator.SetDemand(int(s.demand.Load()))
 		s.estimator.Feedback(now, acks)
+		for i := range acks {
+			if a := &acks[i]; a.Video && !a.Received {
+				s.resendLost(now, a)
+			}
+		}
 		s.tend(now)
 	case f.nacks != nil && f.video:
 		for _, n := range f.nacks {

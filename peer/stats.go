@@ -10,7 +10,7 @@ type Counters struct {
 	Packets, Bytes, Resent, Frames     atomic.Int64
 	FramesDropped, AudioDropped        atomic.Int64
 	FeedbackDropped, KeyFramesAsked    atomic.Int64
-	Probes                             atomic.Int64
+	Probes, Parity                     atomic.Int64
 	Estimate, RoundTripMicros, LossPPM atomic.Int64
 }
 
@@ -23,7 +23,7 @@ type SessionStats struct {
 	Packets, Bytes, Resent  int64
 	Frames, FramesDropped   int64
 	AudioDropped, KeyFrames int64
-	Probes                  int64
+	Probes, Parity          int64
 	Estimate                int64 // bit/s
 	Target                  int   // bit/s of its rung
 	Rung, Layer             int
@@ -43,7 +43,7 @@ func (p *Publisher) Stats() []SessionStats {
 			sel = &selection{}
 		}
 		all = append(all, SessionStats{
-			Rung: sel.rung, Layer: sel.layer, Paused: sel.paused, Why: sel.why, Target: p.rate(sel.rung), Probes: c.Probes.Load(),
+			Rung: sel.rung, Layer: sel.layer, Paused: sel.paused, Why: sel.why, Target: p.rate(sel.rung), Probes: c.Probes.Load(), Parity: c.Parity.Load(),
 			ID: s.id, To: s.signal.To, Connected: s.connected.Load(), Since: s.started,
 			Packets: c.Packets.Load(), Bytes: c.Bytes.Load(), Resent: c.Resent.Load(),
 			Frames: c.Frames.Load(), FramesDropped: c.FramesDropped.Load(), AudioDropped: c.AudioDropped.Load(), KeyFrames: c.KeyFramesAsked.Load(),

@@ -28,6 +28,8 @@ type track struct {
 	offset   uint32 // of the RTP timestamps
 	rtx      rtp.Header
 	hasRTX   bool
+	parity   rtp.Header // of FlexFEC
+	hasFEC   bool
 	overhead int // bytes of an RTP packet that are neither payload nor descriptor
 
 	// Extensions that are written in place: the headers point here.
@@ -90,6 +92,13 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 				SequenceNumber: uint16(rand.Uint32()), //nolint:gosec // any number will do
 			}
 		}
+		if strings.EqualFold(p.MimeType, webrtc.MimeTypeFlexFEC03) && c.SSRCForwardErrorCorrection() != 0 {
+			t.hasFEC = true
+			t.parity = rtp.Header{
+				Version: 2, PayloadType: uint8(p.PayloadType), SSRC: uint32(c.SSRCForwardErrorCorrection()),
+				SequenceNumber: uint16(rand.Uint32()), //nolint:gosec // any number will do
+			}
+		}
 	}
 	var capture uint8
 	for _, e := range c.HeaderExtensions() {
@@ -117,6 +126,7 @@ func (t *track) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, err
 	t.timed = slices.Clone(t.header.Extensions)
 	if t.header.Extension {
 		t.rtx.Extension, t.rtx.ExtensionProfile, t.rtx.Extensions = true, t.header.ExtensionProfile, t.plain
+		t.parity.ExtensionProfile = t.header.ExtensionProfile
 	}
 	t.bound.Store(true)
 	return codec, nil

@@ -19,6 +19,8 @@ type sentRecord struct {
 	probe  int
 	valid  bool
 	missed bool // was reported missing
+	video  bool // it carries the video packet with the number media
+	media  uint16
 }
 
 // Ack is what feedback says of one packet that was sent.
@@ -35,6 +37,11 @@ type Ack struct {
 	Probe int
 	// Late says that it was reported missing before.
 	Late bool
+	// Seq is its transport-wide sequence number; Media that of the video packet which
+	// it carries, if Video.
+	Seq   uint16
+	Video bool
+	Media uint16
 	// Skipped is how many packets just before it no feedback spoke of.
 	Skipped int
 }
@@ -62,6 +69,13 @@ func (t *transport) sent(now time.Time, size, probe int) uint16 {
 	t.next++
 	t.ring[seq%sentRing] = sentRecord{at: now, size: size, seq: seq, probe: probe, valid: true}
 	return seq
+}
+
+// carries says which video packet went out with a number.
+func (t *transport) carries(seq, media uint16) {
+	if r := &t.ring[seq%sentRing]; r.valid && r.seq == seq {
+		r.video, r.media = true, media
+	}
 }
 
 var errFeedback = errors.New("malformed transport-wide feedback")
@@ -135,7 +149,8 @@ func (t *transport) feedback(b []byte) ([]Ack, error) {
 					}
 					t.expected, t.heard = seq+1, true
 				}
-				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received, Probe: r.probe, Late: r.missed, Skipped: skipped})
+				t.acks = append(t.acks, Ack{Sent: r.at, Arrived: at, Size: r.size, Received: received, Probe: r.probe, Late: r.missed, Skipped: skipped,
+					Seq: seq, Video: r.video, Media: r.media})
 				// A missing packet may still be reported as received later.
 				r.valid, r.missed = !received, true
 			}

@@ -148,7 +148,7 @@ func NewViewer(c ViewerConfig) (*Viewer, error) {
 // newViewerAPI is the engine of Sessions, with the reports that a receiver owes:
 // what arrived when (TWCC), and how much did not (RFC 3550, section 6.4.2).
 func newViewerAPI(adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
-	m, err := newMediaEngine()
+	m, err := newMediaEngine(false)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pion/logging"
+	"github.com/pion/rtcp"
 	"github.com/pion/transport/v4/vnet"
 	"github.com/pion/webrtc/v4"
 )
@@ -17,6 +18,8 @@ type link struct {
 	camera, viewer func(*webrtc.SettingEngine)
 	loss           atomic.Int64 // percent of what the camera sends
 	dropped        atomic.Int64
+	swallowed      atomic.Int64 // NACKs
+	noNACK         atomic.Bool  // nothing that asks for packets again comes through
 }
 
 func newLink(t *testing.T) *link {
@@ -43,6 +46,11 @@ func newLink(t *testing.T) *link {
 		b := c.UserData()
 		if len(b) > 0 && b[0]>>6 == 2 && c.SourceAddr().String()[:8] == "10.1.0.1" && random.Int64N(100) < l.loss.Load() {
 			l.dropped.Add(1)
+			return false
+		}
+		// Of SRTCP the first header is in the clear.
+		if len(b) > 1 && b[0]>>6 == 2 && b[0]&0x1f == rtcp.FormatTLN && b[1] == byte(rtcp.TypeTransportSpecificFeedback) && l.noNACK.Load() {
+			l.swallowed.Add(1)
 			return false
 		}
 		return true
@@ -73,6 +81,26 @@ func TestLostPacketsAreSentAgain(t *testing.T) {
 	}
 	if st := s.pub.Stats(); len(st) != 1 || st[0].Resent == 0 {
 		t.Errorf("statistics tell of no packet sent again: %+v", st)
+	}
+}
+
+// Requests are lost as well, and what is sent in answer: the reports of what
+// arrived tell of both.
+func TestWhatIsReportedLostIsSentAgain(t *testing.T) {
+	l := newLink(t)
+	l.noNACK.Store(true)
+	s := newStage(t, Config{Settings: l.camera})
+	v := newViewer(t, l.viewer)
+	v.watch(s.pub, "one")
+	first := next(t, v.frames, "frame")
+	l.loss.Store(10)
+	for i := first.n + 1; i < first.n+120; i++ {
+		if f := next(t, v.frames, "frame"); f.n != i || !f.whole {
+			t.Fatalf("frame %d (whole: %v), want %d whole", f.n, f.whole, i)
+		}
+	}
+	if l.dropped.Load() < 20 || l.swallowed.Load() == 0 {
+		t.Fatalf("the link dropped %d packets and %d requests: it tested nothing", l.dropped.Load(), l.swallowed.Load())
 	}
 }
 

@@ -12,7 +12,8 @@ const (
 	descriptorSize = 6
 	// maxHeader is the RTP header with all extensions we may add.
 	maxHeader = 12 + 4 + 24
-	maxChunk  = maxPacket - maxHeader - descriptorSize
+	// A parity packet is longer than the longest that it protects.
+	maxChunk = maxPacket - maxHeader - descriptorSize - fecHeaderSize
 )
 
 // putDescriptor writes the payload descriptor of RFC 7741, section 4.2, and

@@ -113,6 +113,7 @@ func (m *monitor) report(e *exposition) {
 		e.counter("peercam_session_bytes_total", label, s.Bytes)
 		e.counter("peercam_session_resent_total", label, s.Resent)
 		e.counter("peercam_session_probes_total", label, s.Probes)
+		e.counter("peercam_session_parity_total", label, s.Parity)
 		e.counter("peercam_session_frames_total", label, s.Frames)
 		e.counter("peercam_session_frames_dropped_total", label, s.FramesDropped)
 	}

@@ -20,6 +20,17 @@ func TestNoFreezeOverAShapedLink(t *testing.T) {
 	v.clean()
 }
 
+// Where asking again would make pictures late, parity packets go along with them, and
+// the browser has a use for them.
+func TestParityGoesAlongOnALossyLink(t *testing.T) {
+	l := newLink(t, shape{rate: 2e6, delay: 50 * time.Millisecond, loss: 0.05})
+	p := shareOver(t, l, nil, slices.Concat(small, []string{"--camera", "test"})...)
+	v := record(t, l.far.browser(t), p.first)
+	v.state("live")
+	v.until("record.samples.at(-1)?.parity > 20 && record.flows(3000)")
+	v.clean()
+}
+
 func TestThePictureShrinksWithTheLinkAndGrowsAgain(t *testing.T) {
 	wide, thin := shape{rate: 2e6, delay: 20 * time.Millisecond}, shape{rate: 150e3, delay: 20 * time.Millisecond}
 	l := newLink(t, wide)

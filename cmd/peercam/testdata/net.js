@@ -24,12 +24,13 @@
   };
 
   async function sample() {
-    const sum = { at: now(), bytes: 0, frozen: 0, connections: probe.peers.length };
+    const sum = { at: now(), bytes: 0, frozen: 0, parity: 0, connections: probe.peers.length };
     for (const peer of probe.peers) {
       for (const report of (await peer.getStats()).values()) {
         if (report.type !== 'inbound-rtp' || report.kind !== 'video') continue;
         sum.bytes += report.bytesReceived;
         sum.frozen += report.totalFreezesDuration ?? 0;
+        sum.parity += (report.fecPacketsReceived ?? 0) - (report.fecPacketsDiscarded ?? 0);
       }
     }
     record.samples.push(sum);

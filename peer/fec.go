@@ -1,0 +1,125 @@
+package peer
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+
+	"github.com/pion/rtp"
+)
+
+// Forward error correction of the picture: FlexFEC, as browsers speak it
+// (draft-ietf-payload-flexible-fec-scheme-03, with a flexible mask). A parity packet
+// is the XOR of several media packets, from which a viewer makes again the one of
+// them that it misses, without the round trip that asking for it takes.
+
+const (
+	// fecHeaderSize is the FEC header for one stream, with the shortest mask.
+	fecHeaderSize = 20
+	// maxProtected is how many packets that mask can name.
+	maxProtected = 15
+	// maxParities is how many parity packets are made at a time.
+	maxParities = 6
+	rtpFixed    = 12 // bytes of an RTP header without extensions
+)
+
+// fec gathers packets until there are enough of them for parity packets, each of
+// which protects every n-th: so a few lost in a row fall to different ones.
+type fec struct {
+	parities [maxParities]parity
+	n        int // parity packets to be made of what is taken in; 0: nothing is
+	taken    int // packets
+	pictures int
+	base     uint16 // number of the first
+	due      int    // parity packets finished and not sent: the last ones of n
+	scratch  [maxPacket + rtpFixed]byte
+}
+
+// parity is a FEC packet in the making.
+type parity struct {
+	mask   uint16
+	first  [2]byte // XOR of the two first octets of the RTP headers
+	time   uint32  // of the timestamps
+	length uint16  // of the lengths after the fixed header
+	body   [maxPacket]byte
+	size   int // of the longest
+}
+
+// begin says that a picture of so many packets comes, to be protected by n parity
+// packets; without effect while an earlier picture's wait for company.
+func (c *fec) begin(seq uint16, n int) {
+	if c.n == 0 && n > 0 {
+		c.n, c.base = min(n, maxParities), seq
+	}
+}
+
+// takes tells whether packets are taken in.
+func (c *fec) takes() bool { return c.n > 0 && c.due == 0 }
+
+// add takes in a packet: h with those extensions zero that change under way.
+func (c *fec) add(h *rtp.Header, payload []byte) {
+	n, err := h.MarshalTo(c.scratch[:])
+	if err != nil {
+		return // it cannot be sent either
+	}
+	b := c.scratch[:n+copy(c.scratch[n:], payload)]
+	i := c.taken % c.n
+	p := &c.parities[i]
+	if c.taken == i {
+		clear(p.body[:p.size])
+		*p = parity{body: p.body}
+	}
+	p.mask |= 1 << (maxProtected - 1 - c.taken)
+	p.first[0] ^= b[0]
+	p.first[1] ^= b[1]
+	p.time ^= h.Timestamp
+	p.length ^= uint16(len(b) - rtpFixed) //nolint:gosec // at most maxPacket
+	p.size = max(p.size, len(b)-rtpFixed)
+	subtle.XORBytes(p.body[:], p.body[:], b[rtpFixed:])
+	if c.taken++; c.taken == maxProtected {
+		c.close()
+	}
+}
+
+// finish ends a picture. Parity packets are due when enough packets have come
+// together, or too many pictures: whose packets wait longer are asked for before.
+func (c *fec) finish() {
+	if !c.takes() || c.taken == 0 {
+		return
+	}
+	c.pictures++
+	if c.taken >= leastProtected || c.pictures >= mostPictures {
+		c.close()
+	}
+}
+
+const (
+	leastProtected = 3
+	mostPictures   = 2
+)
+
+// close makes the parity packets due.
+func (c *fec) close() {
+	c.n = min(c.n, c.taken)
+	c.due = c.n
+}
+
+// next writes the payload of the next parity packet for the stream ssrc, and returns
+// its length.
+func (c *fec) next(b []byte, ssrc uint32) int {
+	p := &c.parities[c.n-c.due]
+	if c.due--; c.due == 0 {
+		c.n, c.taken, c.pictures = 0, 0, 0
+	}
+	b[0] = p.first[0] & 0x3f // R and F are 0: a mask follows; P, X and CC
+	b[1] = p.first[1]
+	binary.BigEndian.PutUint16(b[2:], p.length)
+	binary.BigEndian.PutUint32(b[4:], p.time)
+	binary.BigEndian.PutUint32(b[8:], 1<<24) // streams protected
+	binary.BigEndian.PutUint32(b[12:], ssrc)
+	binary.BigEndian.PutUint16(b[16:], c.base)
+	binary.BigEndian.PutUint16(b[18:], lastMask|p.mask)
+	return fecHeaderSize + copy(b[fecHeaderSize:], p.body[:p.size])
+}
+
+// lastMask is the bit k: no longer mask follows.
+const lastMask = 1 << 15

@@ -1,0 +1,208 @@
+package peer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// recoverLost makes the packet with the number seq from a parity packet's payload
+// and the others, as draft-ietf-payload-flexible-fec-scheme-03, section 6.3 says.
+// nil: that parity packet does not make it.
+func recoverLost(t *testing.T, parity []byte, got map[uint16][]byte, seq uint16) []byte {
+	t.Helper()
+	if parity[0]>>6 != 0 || parity[8] != 1 || parity[18]&0x80 == 0 {
+		t.Fatalf("header %x: want a mask for one stream, and no longer one", parity[:fecHeaderSize])
+	}
+	base, mask := binary.BigEndian.Uint16(parity[16:]), binary.BigEndian.Uint16(parity[18:])
+	made := make([]byte, rtpFixed+maxPacket)
+	copy(made[:2], parity[:2])
+	copy(made[4:8], parity[4:8])
+	copy(made[rtpFixed:], parity[fecHeaderSize:])
+	length := binary.BigEndian.Uint16(parity[2:])
+	covered := false
+	for i := range uint16(15) {
+		if mask>>(14-i)&1 == 0 {
+			continue
+		}
+		if base+i == seq {
+			covered = true
+			continue
+		}
+		p := got[base+i]
+		if p == nil {
+			return nil
+		}
+		for k := range 2 {
+			made[k] ^= p[k]
+		}
+		for k := 4; k < 8; k++ {
+			made[k] ^= p[k]
+		}
+		for k := rtpFixed; k < len(p); k++ {
+			made[k] ^= p[k]
+		}
+		length ^= uint16(len(p) - rtpFixed)
+	}
+	if !covered {
+		return nil
+	}
+	made[0] = made[0]&0x3f | 0x80
+	binary.BigEndian.PutUint16(made[2:], seq)
+	copy(made[8:], parity[12:16])
+	return made[:rtpFixed+int(length)]
+}
+
+// protect runs pictures of so many packets each through an encoder; what a
+// parity packet was sent for comes with it.
+func protect(t *testing.T, c *fec, rng *rand.Rand, seq uint16, pictures []int, parities func(int) int) (media map[uint16][]byte, parity [][]byte) {
+	t.Helper()
+	media = map[uint16][]byte{}
+	b := make([]byte, maxPacket)
+	for i, n := range pictures {
+		for part := range n {
+			h := rtp.Header{Version: 2, PayloadType: 96, SSRC: 0xfeedbac4, SequenceNumber: seq, Timestamp: 3000 * uint32(i), Marker: part == n-1}
+			if err := h.SetExtension(3, []byte{0, 0}); err != nil {
+				t.Fatal(err)
+			}
+			if part == 0 {
+				if err := h.SetExtension(13, []byte{1, 2, 3, 4, 5, 6, 7, byte(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			payload := make([]byte, 1+rng.IntN(descriptorSize+maxChunk))
+			for k := range payload {
+				payload[k] = byte(rng.Uint32())
+			}
+			c.begin(seq, parities(n-part))
+			if c.takes() {
+				c.add(&h, payload)
+			}
+			raw, err := h.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			media[seq] = append(raw, payload...)
+			seq++
+			if part == n-1 {
+				c.finish()
+			}
+			for c.due > 0 {
+				parity = append(parity, bytes.Clone(b[:c.next(b, h.SSRC)]))
+			}
+		}
+	}
+	return media, parity
+}
+
+func TestParityMakesALostPacketAgain(t *testing.T) {
+	for _, c := range []struct {
+		pictures []int
+		parities int
+		burst    int // in a row that are made again
+	}{
+		{[]int{1, 1}, 1, 1},
+		{[]int{3}, 1, 1},
+		{[]int{9, 8, 10}, 2, 2},
+		{[]int{15, 15}, 3, 3},
+		{[]int{40}, 6, 4}, // the last group is of ten
+		{[]int{2, 7}, 2, 2},
+		{[]int{5}, 9, 5}, // no more than packets
+	} {
+		t.Run(fmt.Sprint(c.pictures, c.parities), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			const first = 65530 // numbers wrap
+			media, parity := protect(t, &fec{}, rng, first, c.pictures, func(int) int { return c.parities })
+			for i := range len(media) - c.burst + 1 {
+				got := map[uint16][]byte{}
+				for seq, p := range media {
+					got[seq] = p
+				}
+				var lost []uint16
+				for k := range c.burst {
+					lost = append(lost, first+uint16(i+k))
+					delete(got, lost[k])
+				}
+				for _, seq := range lost {
+					if !slices.ContainsFunc(parity, func(p []byte) bool { return bytes.Equal(recoverLost(t, p, got, seq), media[seq]) }) {
+						t.Fatalf("packet %d is not made again with %v lost", seq, lost)
+					}
+				}
+			}
+		})
+	}
+}
+
+// However pictures and protection change, a parity packet never makes a wrong one.
+func TestParityIsNeverWrong(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var c fec
+	var pictures []int
+	for range 400 {
+		pictures = append(pictures, 1+rng.IntN(40))
+	}
+	media, parity := protect(t, &c, rng, 100, pictures, func(int) int { return rng.IntN(maxParities + 2) })
+	made := 0
+	for seq, want := range media {
+		delete(media, seq)
+		for _, p := range parity {
+			if got := recoverLost(t, p, media, seq); got != nil {
+				made++
+				if !bytes.Equal(got, want) {
+					t.Fatalf("packet %d is made wrong", seq)
+				}
+			}
+		}
+		media[seq] = want
+	}
+	if made < len(media)/2 {
+		t.Errorf("%d of %d packets can be made again", made, len(media))
+	}
+}
+
+func TestProtection(t *testing.T) {
+	for _, c := range []struct {
+		on      bool
+		loss    float64
+		packets int
+		want    int
+	}{
+		{false, 0.5, 9, 0},
+		{true, 0.01, 1, 1},
+		{true, 0.02, 9, 1},
+		{true, 0.05, 9, 2},
+		{true, 0.05, 100, 2}, // of fifteen at a time
+		{true, 0.10, 15, 4},
+		{true, 0.5, 9, 4}, // half as many as packets at most
+		{true, 0.5, 15, 6},
+	} {
+		p := protection{on: c.on, loss: c.loss}
+		if got := p.parities(c.packets); got != c.want {
+			t.Errorf("%+v: %d parity packets", c, got)
+		}
+	}
+	if worthParity(1.1, 10*time.Millisecond) {
+		t.Error("parity where asking again is as quick")
+	}
+	if worthParity(5, 60*time.Millisecond) {
+		t.Error("parity against losses of five in a row")
+	}
+	if !worthParity(1.1, 60*time.Millisecond) {
+		t.Error("no parity on a long link that loses single packets")
+	}
+	p := protection{on: true}
+	p.sent(900, 0)
+	p.sent(100, 250)
+	if got := p.share(); got != 25 {
+		t.Errorf("share %d %%, want 25", got)
+	}
+	if got := p.share(); got != 25 {
+		t.Errorf("share %d %% with nothing sent since, want 25 still", got)
+	}
+}

@@ -1,0 +1,56 @@
+package peer
+
+import (
+	"math"
+	"time"
+)
+
+// protection decides how many parity packets go along with a picture.
+type protection struct {
+	on           bool
+	loss         float64 // of the link, 0 to 1
+	media, extra int     // bytes of pictures and of parity packets since share was last asked
+	percent      int
+}
+
+const (
+	// parityFactor is how many parity packets there are for each that will be lost:
+	// one that is lost with another of its group is not recovered.
+	parityFactor = 2.5
+	// shortRound is a round trip after which a packet sent again is not missed yet.
+	shortRound = 25 * time.Millisecond
+	// longBurst is how many packets are lost in a row where parity is of no use: it
+	// would have to be as much as the picture.
+	longBurst = 2
+)
+
+// worthParity tells whether parity packets repair better than asking again, on a
+// link that loses so many packets at a time.
+func worthParity(burst float64, round time.Duration) bool {
+	return round >= shortRound && burst < longBurst
+}
+
+// parities is how many parity packets protect so many packets.
+func (p *protection) parities(packets int) int {
+	if !p.on {
+		return 0
+	}
+	packets = min(packets, maxProtected)
+	n := int(math.Ceil(parityFactor * p.loss * float64(packets)))
+	return min(max(n, 1), max(packets/2, 1), maxParities)
+}
+
+// sent counts bytes that went out.
+func (p *protection) sent(media, parity int) {
+	p.media += media
+	p.extra += parity
+}
+
+// share is what parity adds to the picture, in percent.
+func (p *protection) share() int {
+	if p.media > 0 {
+		p.percent = 100 * p.extra / p.media
+		p.media, p.extra = 0, 0
+	}
+	return p.percent
+}
