@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/url"
@@ -14,6 +15,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/peercam/peercam/capture"
 )
 
 // guestPatience is for a machine whose processor is emulated.
@@ -182,4 +187,42 @@ func TestGuestTwoCameras(t *testing.T) {
 	v.until(`document.querySelectorAll('video[data-state="live"]').length === 2`)
 	v.moves(0)
 	v.moves(1)
+}
+
+// What is set on the page arrives at the driver, and what was set elsewhere at
+// the page.
+func TestGuestCameraIsSetUp(t *testing.T) {
+	g := bootGuest(t)
+	v := open(t, g.share("camera", "--camera /dev/video0"))
+	v.state("live")
+	brightness := func() int {
+		var all []capture.Device
+		if out := g.do("peercam devices --json 2>/dev/null"); json.Unmarshal([]byte(out), &all) != nil {
+			t.Fatalf("peercam devices --json says %s", out)
+		}
+		for _, d := range all {
+			for _, c := range d.Controls {
+				if d.Path == "/dev/video0" && c.Name == "brightness" {
+					return c.Value
+				}
+			}
+		}
+		t.Fatalf("the camera has no brightness: %+v", all)
+		return 0
+	}
+	v.until("document.querySelector(%q)?.getBoundingClientRect().width", setupButton) // it is known what the camera has
+	v.press("c")
+	v.until("document.querySelector(%q)", setupPanel)
+	v.until("%s?.value === '%d'", field("Brightness"), brightness())
+	v.enter("Brightness", "200")
+	eventually(t, "the driver has the brightness", func() bool { return brightness() == 200 })
+
+	v.press("c") // closed and opened, the panel asks anew
+	v.until("document.querySelector('#setup').hidden")
+	v.press("c")
+	v.until("%s?.value === '200'", field("Brightness"))
+	js[chromedp.Void](v, "document.querySelector('#setup > .button').scrollIntoView()")
+	v.click("#setup > .button")
+	eventually(t, "the driver's brightness is as it came", func() bool { return brightness() != 200 })
+	v.until("%s?.value === '%d'", field("Brightness"), brightness())
 }

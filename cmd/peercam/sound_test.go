@@ -16,7 +16,7 @@ import (
 
 // startPulse starts a PulseAudio of the test's own, to which PULSE_SERVER leads
 // until the test ends. do is pactl.
-func startPulse(t testing.TB) (do func(args ...string) string) {
+func startPulse(t testing.TB) (server *os.Process, do func(args ...string) string) {
 	t.Helper()
 	path, err := exec.LookPath("pulseaudio")
 	if err != nil {
@@ -45,7 +45,7 @@ func startPulse(t testing.TB) (do func(args ...string) string) {
 	})
 	eventually(t, "pulseaudio begins", func() bool { _, err := os.Stat(socket); return err == nil })
 	t.Setenv("PULSE_SERVER", "unix:"+socket)
-	return func(args ...string) string {
+	return cmd.Process, func(args ...string) string {
 		t.Helper()
 		out, err := exec.Command("pactl", args...).CombinedOutput()
 		if err != nil {
@@ -55,16 +55,21 @@ func startPulse(t testing.TB) (do func(args ...string) string) {
 	}
 }
 
+// plugTone plugs in a microphone, ear, that hears 1 kHz.
+func plugTone(pactl func(args ...string) string) {
+	pactl("load-module", "module-null-sink", "sink_name=room")
+	pactl("load-module", "module-sine", "sink=room", "frequency=1000")
+	pactl("load-module", "module-remap-source", "source_name=ear", "master=room.monitor")
+}
+
 // toneVariable says for how long the tone is listened to, as in 10m: then not
 // a moment of it may be missing. Without, ten seconds are, of which some may.
 const toneVariable = "PEERCAM_TEST_TONE"
 
 // TestAToneGoesThroughTheMicrophone plays 1 kHz, and listens in the browser.
 func TestAToneGoesThroughTheMicrophone(t *testing.T) {
-	pactl := startPulse(t)
-	pactl("load-module", "module-null-sink", "sink_name=room")
-	pactl("load-module", "module-sine", "sink=room", "frequency=1000")
-	pactl("load-module", "module-remap-source", "source_name=ear", "master=room.monitor")
+	_, pactl := startPulse(t)
+	plugTone(pactl)
 	listen, strict := 10*time.Second, false
 	if long, err := time.ParseDuration(os.Getenv(toneVariable)); err == nil {
 		listen, strict = long, true
@@ -149,7 +154,7 @@ func distortion(pcm []int16, hz float64) (best, pitch float64) {
 // browser for good: Chromium plays into PulseAudio, whose sink is recorded.
 // Beside it what Web Audio would say, for the instrument's own bias.
 func BenchmarkLipSyncAtTheLoudspeaker(b *testing.B) {
-	pactl := startPulse(b)
+	_, pactl := startPulse(b)
 	pactl("load-module", "module-null-sink", "sink_name=loudspeaker", "rate=48000", "channels=1")
 	pactl("set-default-sink", "loudspeaker")
 	ctx, stop, err := launch(chromedp.Flag("mute-audio", false), chromedp.Env("PULSE_SERVER="+os.Getenv("PULSE_SERVER")))
