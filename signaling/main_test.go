@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -33,8 +34,12 @@ type testServer struct {
 	stop func()
 }
 
+// startServer runs a server in which, unless cfg says otherwise, nobody gives up
+// waiting before the test does.
 func startServer(t testing.TB, cfg ServerConfig) *testServer {
 	t.Helper()
+	cfg.WHEPPatience = cmp.Or(cfg.WHEPPatience, patience)
+	cfg.WHEPTimeout = cmp.Or(cfg.WHEPTimeout, patience)
 	s := NewServer(cfg)
 	mux := http.NewServeMux()
 	mux.Handle("/ws", s)

@@ -34,7 +34,7 @@ type playing struct {
 
 func startPlaying(t *testing.T, answer func(c Conn, offer Message)) *playing {
 	t.Helper()
-	s := startServer(t, ServerConfig{WHEPTimeout: patience})
+	s := startServer(t, ServerConfig{})
 	p := &playing{testServer: s, camera: s.ownCamera(cameraJoin("x")), heard: make(chan Message, 100)}
 	first := true
 	go func() {
@@ -162,31 +162,80 @@ func TestARestartAsTheSessionEnds(t *testing.T) {
 	}
 }
 
-// A camera whose network changed speaks under another id.
-func TestAPlayerFollowsItsCamera(t *testing.T) {
-	p := startPlaying(t, nil)
-	again := p.ownCamera(cameraJoin("x"))
-	offered := make(chan Message, 10)
+// joinAgain has the camera's program join once more, as after a change of network.
+func (p *playing) joinAgain(name string) (c Conn, heard chan Message) {
+	p.t.Helper()
+	c, heard = p.ownCamera(cameraJoin(name)), make(chan Message, 10)
 	go func() {
 		for {
-			m, err := again.Receive()
+			m, err := c.Receive()
 			if err != nil {
 				return
 			}
-			offered <- m
+			if m.Type == TypeOffer {
+				_ = c.Send(Message{Type: TypeAnswer, To: m.From, Session: m.Session, SDP: fmt.Sprintf(cameraAnswer, "cam3")})
+			}
+			heard <- m
 		}
 	}()
-	// A candidate tells the camera who its player is.
-	p.patch(p.etag, trickled)
-	m := <-p.heard
-	_ = again.Send(Message{Type: TypeRestart, To: m.From, Session: m.Session})
-	p.camera.Close("", "")
-	p.await("the old socket is gone", func(st Stats) bool { return st.Cameras == 1 })
-	if resp, body := p.request(http.MethodDelete, p.location, "", ""); resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status, body)
+	return c, heard
+}
+
+func (p *playing) player() *player {
+	return p.players.get(strings.TrimPrefix(p.location, "/whep/kitchen/"))
+}
+
+// awaitFollow waits until the player has turned from the camera that it had.
+func (p *playing) awaitFollow(from string) {
+	p.t.Helper()
+	p.await("the player has followed", func(Stats) bool { return p.player().watched() != from })
+}
+
+// A camera whose network changed speaks under another id, before or after its old
+// socket is gone.
+func TestAPlayerFollowsItsCamera(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		p := startPlaying(t, nil)
+		was := p.player().watched()
+		p.patch(p.etag, trickled) // tells the camera who its player is
+		m := <-p.heard
+		if !early {
+			p.camera.Close("", "")
+			p.await("the old socket is gone", func(st Stats) bool { return st.Cameras == 0 })
+		}
+		again, heard := p.joinAgain("renamed")
+		_ = again.Send(Message{Type: TypeRestart, To: m.From, Session: m.Session})
+		if early {
+			p.camera.Close("", "")
+		}
+		p.awaitFollow(was)
+		if resp, body := p.request(http.MethodDelete, p.location, "", ""); resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status, body)
+		}
+		if m := <-heard; m.Type != TypeBye {
+			t.Errorf("the camera got %s", show(m))
+		}
 	}
-	if m := <-offered; m.Type != TypeBye {
-		t.Errorf("the camera got %s", show(m))
+}
+
+// Media need no signaling: what plays goes on while its camera has no socket, and
+// finds the camera again by its name.
+func TestAPlayerOutlivesItsCamerasSocket(t *testing.T) {
+	p := startPlaying(t, nil)
+	was := p.player().watched()
+	p.camera.Close("", "")
+	p.await("the socket is gone", func(st Stats) bool { return st.Cameras == 0 })
+	if resp, body := p.patch(p.etag, trickled); resp.StatusCode != http.StatusNoContent {
+		t.Errorf("trickling: %s %s", resp.Status, body)
+	}
+	if resp, body := p.patch("*", restartWith("efgh")); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("restart: %s %s", resp.Status, body)
+	}
+	p.joinAgain("another")
+	p.joinAgain("x")
+	p.awaitFollow(was)
+	if resp, body := p.patch("*", restartWith("efgh")); resp.StatusCode != http.StatusOK || !strings.Contains(body, "cam3") {
+		t.Errorf("restart of the camera that came back: %s %s", resp.Status, body)
 	}
 }
 

@@ -78,16 +78,17 @@ func (s *Server) newPlayer(room, token, offer string, foreign bool, ended func()
 	}
 	p.conn = conn
 	s.players.put(p)
-	over := func() {
-		s.players.remove(p)
-		ended()
-	}
 	ok := s.spawn(func() {
-		defer over()
+		defer ended()
+		defer drain(conn)
+		defer close(p.ended)
+		defer conn.Close("", "")
+		defer s.players.remove(p) // first: who hears that it is over finds nothing more
 		p.run()
 	})
 	if !ok {
-		over()
+		s.players.remove(p)
+		ended()
 		conn.Close("", "")
 		return nil, ErrClosed
 	}
@@ -97,18 +98,19 @@ func (s *Server) newPlayer(room, token, offer string, foreign bool, ended func()
 
 // run receives until the session's end.
 func (p *player) run() {
-	defer drain(p.conn)
-	defer close(p.ended)
-	defer p.conn.Close("", "")
 	fail := func(e *whepError) {
 		select {
 		case p.result <- playResult{err: e}:
 		default: // it has its answer
 		}
 	}
+	gone := whepErrorOf(CodeFailed, "the camera has just gone", false)
 	var ice []ICEServer
-	give := func(c Camera) {
-		if p.watched() == "" {
+	var follow follow
+	defer follow.stop()
+	join := func(c Camera) {
+		follow.joined(c)
+		if first := p.watched() == ""; first {
 			p.watch(c.ID)
 			p.say(p.offer)
 			close(p.offered)
@@ -120,27 +122,34 @@ func (p *player) run() {
 			fail(whepErrorOf(CodeClosing, "the connection to the camera was lost", false))
 			return
 		}
-		if m.Type == TypeWelcome {
-			ice = m.ICEServers
+		ours := m.Session == p.session
+		if ours && m.From != "" {
+			follow.heard(m.From)
 		}
 		switch {
-		case m.Type == TypeWelcome && len(m.Cameras) > 0:
-			give(m.Cameras[0])
+		case m.Type == TypeWelcome:
+			ice = m.ICEServers
+			for _, c := range m.Cameras {
+				join(c)
+			}
 		case m.Type == TypeCameraJoined:
-			give(*m.Camera)
-		case m.Type == TypeAnswer && m.Session == p.session:
+			join(*m.Camera)
+		case m.Type == TypeCameraLeft && m.Camera.ID == follow.camera.ID && !p.answered(), m.Type == TypeError && m.Code == CodeNoSuchPeer && !p.answered():
+			fail(gone)
+			return
+		case m.Type == TypeCameraLeft:
+			follow.left(*m.Camera, func() { p.conn.Close("", "") })
+		case m.Type == TypeAnswer && ours:
 			p.give(playResult{answer: m.SDP, ice: ice})
-		case m.Type == TypeRestart && m.Session == p.session:
-			p.watch(m.From) // it may have come back under another id; a player is not to be asked
-		case m.Type == TypeBye && m.Session == p.session && m.Code == CodeBadOffer && p.answered():
+		case m.Type == TypeBye && ours && m.Code == CodeBadOffer && p.answered():
 			p.give(playResult{err: whepErrorOf(m.Code, m.Message, p.bearer)}) // of a restart; the session goes on
-		case m.Type == TypeBye && m.Session == p.session, m.Type == TypeError && m.Fatal:
+		case m.Type == TypeError && m.Code == CodeNoSuchPeer:
+			p.give(playResult{err: gone}) // the same
+		case m.Type == TypeBye && ours, m.Type == TypeError && m.Fatal:
 			fail(whepErrorOf(m.Code, m.Message, p.bearer))
 			return
-		case m.Type == TypeCameraLeft && m.Camera.ID == p.watched(), m.Type == TypeError && m.Code == CodeNoSuchPeer:
-			fail(whepErrorOf(CodeFailed, "the camera has just gone", false))
-			return
 		}
+		p.watch(follow.camera.ID)
 	}
 }
 

@@ -170,6 +170,55 @@ func TestGhostOfACameraGoesSoon(t *testing.T) {
 	})
 }
 
+// A player's session ends some time after its camera has left without a word, unless
+// that comes back and speaks of it.
+func TestAPlayerWithoutItsCamera(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, stop := runServer(t)
+			defer stop()
+			camera := func() Conn {
+				c, err := s.Connect(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.Send(cameraJoin("x"))
+				if _, err := c.Receive(); err != nil {
+					t.Fatal(err)
+				}
+				return c
+			}
+			first := camera()
+			p, err := s.newPlayer("kitchen", testToken, playerOffer, false, func() {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			offer, _ := first.Receive()
+			_ = first.Send(Message{Type: TypeAnswer, To: offer.From, Session: offer.Session, SDP: cameraAnswer})
+			<-p.result
+			first.Close("", "")
+			drain(first)
+			again := camera()
+			time.Sleep(cameraAwayFor - time.Second)
+			synctest.Wait()
+			if s.players.get(p.session) == nil {
+				t.Error("ended early")
+			}
+			if back {
+				_ = again.Send(Message{Type: TypeCandidate, To: offer.From, Session: offer.Session, Candidate: []byte("null")})
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if kept := s.players.get(p.session) != nil; kept != back {
+				t.Errorf("kept: %v, although the camera came back: %v", kept, back)
+			}
+			p.hangUp()
+			again.Close("", "")
+			drain(again)
+		})
+	}
+}
+
 // A laptop that sleeps and wakes in another network: nothing says that the
 // connection is gone, and the client finds out by itself.
 func TestClientNoticesADeadServer(t *testing.T) {

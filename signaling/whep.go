@@ -72,6 +72,7 @@ func (s *Server) hangUp(w http.ResponseWriter, room, session string) {
 		problem(http.StatusNotFound, "no such session").write(w, room)
 		return
 	}
+	s.players.remove(p)
 	p.hangUp()
 	w.WriteHeader(http.StatusOK)
 }

@@ -85,7 +85,7 @@ func TestAForeignPageNeedsTheToken(t *testing.T) {
 		{"open room, a real token", openJoin(), testToken, http.StatusUnauthorized},
 		{"keyed room, its token", cameraJoin("x"), testToken, http.StatusCreated},
 	} {
-		s := startServer(t, ServerConfig{WHEPPatience: time.Second})
+		s := startServer(t, ServerConfig{})
 		camera := s.ownCamera(c.join)
 		go func() {
 			for {
@@ -176,7 +176,7 @@ func TestWHEP(t *testing.T) {
 }
 
 func TestWHEPRefuses(t *testing.T) {
-	s := startServer(t, ServerConfig{WHEPPatience: 10 * time.Millisecond, WHEPTimeout: 10 * time.Millisecond})
+	s := startServer(t, ServerConfig{})
 	camera := s.ownCamera(cameraJoin("x"))
 	replies := make(chan Message, 1)
 	go func() {
@@ -202,7 +202,6 @@ func TestWHEPRefuses(t *testing.T) {
 		"no token":            {path: "/whep/kitchen", status: 401, header: "WWW-Authenticate", value: `Bearer realm="kitchen"`},
 		"another token":       {path: "/whep/kitchen", bearer: otherKey.Token(), status: 401, header: "WWW-Authenticate", value: `Bearer realm="kitchen", error="invalid_token"`},
 		"no token at all":     {path: "/whep/kitchen", bearer: "x", status: 401, header: "WWW-Authenticate", value: `Bearer realm="kitchen", error="invalid_token"`},
-		"no camera":           {path: "/whep/cellar", bearer: testToken, status: 503, header: "Retry-After", value: "2"},
 		"no room's name":      {path: "/whep/.x", status: 404},
 		"no room":             {path: "/whep/", status: 404},
 		"GET":                 {method: "GET", path: "/whep/kitchen", status: 405, header: "Allow", value: "POST, OPTIONS"},
@@ -213,7 +212,6 @@ func TestWHEPRefuses(t *testing.T) {
 		"the camera says no":  {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeBadOffer), status: 422},
 		"the camera is busy":  {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeBusy), status: 503, header: "Retry-After", value: "2"},
 		"the camera distrust": {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeProof), status: 403, header: "WWW-Authenticate", value: `Bearer realm="kitchen", error="insufficient_scope"`},
-		"the camera sleeps":   {path: "/whep/kitchen", bearer: testToken, reply: Message{Type: TypeRestart}, status: 504},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.method == "" {
@@ -247,9 +245,26 @@ func TestWHEPRefuses(t *testing.T) {
 	})
 }
 
+func TestWHEPWithoutACamera(t *testing.T) {
+	s := startServer(t, ServerConfig{WHEPPatience: 10 * time.Millisecond})
+	if resp, body := s.request(http.MethodPost, "/whep/cellar", testToken, sdpOffer); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	s.await("nothing is left of it", func(st Stats) bool { return st.Viewers == 0 && st.Sockets == 0 })
+}
+
+func TestWHEPOfACameraThatSleeps(t *testing.T) {
+	s := startServer(t, ServerConfig{WHEPTimeout: 10 * time.Millisecond})
+	s.ownCamera(cameraJoin("x"))
+	if resp, body := s.request(http.MethodPost, "/whep/kitchen", testToken, sdpOffer); resp.StatusCode != http.StatusGatewayTimeout || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	s.await("nothing is left of it", func(st Stats) bool { return st.Viewers == 0 && st.Sockets == 1 })
+}
+
 // A camera elsewhere is not told that a token was right: the server could lie.
 func TestWHEPBearerCrossesNoWire(t *testing.T) {
-	s := startServer(t, ServerConfig{WHEPTimeout: patience})
+	s := startServer(t, ServerConfig{})
 	camera, _ := s.join(cameraJoin("x"))
 	go func() {
 		_, raw, _ := camera.ws.ReadMessage()
@@ -266,7 +281,7 @@ func TestWHEPBearerCrossesNoWire(t *testing.T) {
 }
 
 func TestWHEPWaitsForTheCamera(t *testing.T) {
-	s := startServer(t, ServerConfig{WHEPPatience: patience, WHEPTimeout: patience})
+	s := startServer(t, ServerConfig{})
 	go func() {
 		s.await("the player waits", func(st Stats) bool { return st.Viewers == 1 })
 		c, w := s.join(openJoin())
@@ -280,34 +295,26 @@ func TestWHEPWaitsForTheCamera(t *testing.T) {
 }
 
 func TestWHEPEndsWithTheCamera(t *testing.T) {
-	for name, end := range map[string]func(c Conn, offer Message){
-		"bye": func(c Conn, m Message) {
-			_ = c.Send(Message{Type: TypeBye, To: m.From, Session: m.Session, Code: CodeFailed})
-		},
-		"gone": func(c Conn, _ Message) { c.Close("", "") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := startServer(t, ServerConfig{MaxPerAddress: 1, WHEPTimeout: patience})
-			camera := s.ownCamera(cameraJoin("x"))
-			offers := make(chan Message, 1)
-			go func() {
-				m, _ := camera.Receive()
-				_ = camera.Send(Message{Type: TypeAnswer, To: m.From, Session: m.Session, SDP: "v=0 answer"})
-				offers <- m
-			}()
-			resp, _ := s.request(http.MethodPost, "/whep/kitchen", testToken, sdpOffer)
-			if resp.StatusCode != http.StatusCreated {
-				t.Fatal(resp.Status)
-			}
-			if resp, _ := s.request(http.MethodPost, "/whep/kitchen", testToken, sdpOffer); resp.StatusCode != http.StatusTooManyRequests {
-				t.Errorf("the second player of one address: %s", resp.Status)
-			}
-			end(camera, <-offers)
-			s.await("the player is gone", func(st Stats) bool { return st.Viewers == 0 })
-			if resp, _ := s.request(http.MethodDelete, resp.Header.Get("Location"), "", ""); resp.StatusCode != http.StatusNotFound {
-				t.Errorf("%s", resp.Status)
-			}
-		})
+	s := startServer(t, ServerConfig{MaxPerAddress: 1})
+	camera := s.ownCamera(cameraJoin("x"))
+	offers := make(chan Message, 1)
+	go func() {
+		m, _ := camera.Receive()
+		_ = camera.Send(Message{Type: TypeAnswer, To: m.From, Session: m.Session, SDP: "v=0 answer"})
+		offers <- m
+	}()
+	resp, _ := s.request(http.MethodPost, "/whep/kitchen", testToken, sdpOffer)
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatal(resp.Status)
+	}
+	if resp, _ := s.request(http.MethodPost, "/whep/kitchen", testToken, sdpOffer); resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the second player of one address: %s", resp.Status)
+	}
+	m := <-offers
+	_ = camera.Send(Message{Type: TypeBye, To: m.From, Session: m.Session, Code: CodeFailed})
+	s.await("the player is gone", func(st Stats) bool { return st.Viewers == 0 })
+	if resp, _ := s.request(http.MethodDelete, resp.Header.Get("Location"), "", ""); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("%s", resp.Status)
 	}
 }
 
