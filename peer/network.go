@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,7 +31,10 @@ type NetworkConfig struct {
 	PublicIPs []netip.Addr
 	// Interfaces are the names of those to use; empty: all.
 	Interfaces []string
-	Log        *slog.Logger
+	// MapPorts has a router forward UDPPort and TCPPort, and its address stands for
+	// this machine's then, unless PublicIPs has one of IPv4.
+	MapPorts bool
+	Log      *slog.Logger
 }
 
 // Network is the machine's side of every session's ICE, over all changes of its
@@ -39,6 +43,8 @@ type Network struct {
 	c   NetworkConfig
 	udp *udpPort // nil: a port a session
 	tcp *ice.TCPMuxDefault
+
+	mapper *portMapper // nil: no router is asked
 }
 
 // lookEvery is how often the machine's addresses are looked at: a system call or
@@ -69,6 +75,9 @@ func NewNetwork(c NetworkConfig) (*Network, error) {
 			Listener: limit(l, maxTCPConns), Logger: quiet(),
 			ReadBufferSize: tcpReadQueue, WriteBufferSize: tcpWriteBuffer, FirstStunBindTimeout: 10 * time.Second,
 		})
+	}
+	if c.MapPorts {
+		n.mapper = newPortMapper(n.mapped(), n.routers, c.Log)
 	}
 	return n, nil
 }
@@ -111,6 +120,11 @@ func (n *Network) Close() error {
 func (n *Network) Run(ctx context.Context, moved func(Move)) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	if n.mapper != nil {
+		var mapping sync.WaitGroup
+		defer mapping.Wait()
+		mapping.Go(func() { n.mapper.run(ctx) })
+	}
 	start := time.Now()
 	see := func() look {
 		now := time.Now()
@@ -136,8 +150,11 @@ func (n *Network) Run(ctx context.Context, moved func(Move)) {
 		last = now
 		if matters {
 			n.c.Log.Info("the network has changed", "addresses", now.addrs, "slept", m.Slept)
-			m.Here = append(m.Here, n.c.PublicIPs...)
+			m.Here = append(m.Here, n.public()...)
 			moved(m)
+			if n.mapper != nil {
+				n.mapper.kick()
+			}
 		}
 	}
 }
@@ -158,18 +175,29 @@ func (n *Network) settings(s *webrtc.SettingEngine) error {
 		s.SetICETCPMux(n.tcp)
 		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6})
 	}
-	if len(n.c.PublicIPs) == 0 {
-		return nil
-	}
 	var rules []webrtc.ICEAddressRewriteRule
-	for _, ip := range n.c.PublicIPs {
+	for _, ip := range n.public() {
 		rules = append(rules, webrtc.ICEAddressRewriteRule{
 			External: []string{ip.String()}, AsCandidateType: webrtc.ICECandidateTypeHost, Networks: familyOf(ip),
 			// Beside ours, which viewers at home reach without the router's help.
 			Mode: webrtc.ICEAddressRewriteAppend,
 		})
 	}
+	if len(rules) == 0 {
+		return nil
+	}
 	return s.SetICEAddressRewriteRules(rules...)
+}
+
+// public are the addresses that stand for this machine's, beyond a router.
+func (n *Network) public() []netip.Addr {
+	if n.mapper == nil || slices.ContainsFunc(n.c.PublicIPs, netip.Addr.Is4) {
+		return n.c.PublicIPs
+	}
+	if a := n.mapper.external(); a.IsValid() {
+		return append(slices.Clone(n.c.PublicIPs), a)
+	}
+	return n.c.PublicIPs
 }
 
 func familyOf(ip netip.Addr) []webrtc.NetworkType {

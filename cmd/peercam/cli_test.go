@@ -58,6 +58,7 @@ func TestBadInputIsExplained(t *testing.T) {
 		{"--public-ip 127.0.0.1 --udp-port 8189", says("--public-ip", `"127.0.0.1"`)},
 		{"--public-ip 203.0.113.7", says("--public-ip", "--udp-port")},
 		{"--public-ip 203.0.113.7 --public-ip 203.0.113.8 --udp-port 8189", says("203.0.113.8", "one IPv4")},
+		{"--map-port", says("--map-port", "--udp-port 8189")},
 		{"--interface nosuch0", says("nosuch0", "lo")},
 		{"--whip example.org/whip", says("--whip (number 1)", "https://")},
 		{"--whip https://user:hidden@example.org/", says("--whip (number 1)", "user name")},
