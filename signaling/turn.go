@@ -138,18 +138,17 @@ func (t *TURN) Run(ctx context.Context) error {
 			OnChannelCreated: func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, number uint16) {
 				t.bound(client, at, peer, number)
 			},
-			OnChannelDeleted:    func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) { t.bound(client, at, peer, 0) },
-			OnAllocationDeleted: func(client, _ net.Addr, _, _, _ string) { t.reach.forget(client) },
+			OnChannelDeleted: func(client, _ net.Addr, _, _, _ string, at, peer net.Addr, _ uint16) { t.bound(client, at, peer, 0) },
 		},
 	}
 	for _, c := range t.cfg.Packets {
 		cfg.PacketConnConfigs = append(cfg.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn: c, RelayAddressGenerator: &relayMaker{t, newBatchConn(c)}, PermissionHandler: t.permit,
+			PacketConn: c, RelayAddressGenerator: &relayMaker{t, newBatchConn(c), takesRuns(c)}, PermissionHandler: t.permit(c.LocalAddr()),
 		})
 	}
 	for _, l := range t.cfg.Streams {
 		cfg.ListenerConfigs = append(cfg.ListenerConfigs, turn.ListenerConfig{
-			Listener: &turnListener{l, t}, RelayAddressGenerator: &relayMaker{t: t}, PermissionHandler: t.permit,
+			Listener: &turnListener{l, t}, RelayAddressGenerator: &relayMaker{t: t}, PermissionHandler: t.permit(l.Addr()),
 		})
 	}
 	server, err := turn.NewServer(cfg)
@@ -187,15 +186,18 @@ func (t *TURN) authenticate(a *turn.RequestAttributes, now time.Time) (string, [
 	return user, turn.GenerateAuthKey(a.Username, a.Realm, t.secret.password(a.Username)), true
 }
 
-// permit decides whether a client's relay may reach an address at all.
-func (t *TURN) permit(client net.Addr, ip net.IP) bool {
-	a, ok := netip.AddrFromSlice(ip)
-	if ok && t.reach.permits(client, a.Unmap()) {
-		return true
+// permit decides whether the relay of a client of one socket of ours may reach an
+// address at all.
+func (t *TURN) permit(server net.Addr) turn.PermissionHandler {
+	return func(client net.Addr, ip net.IP) bool {
+		a, ok := netip.AddrFromSlice(ip)
+		if ok && t.reach.permits(tupleOf(client, server), a.Unmap()) {
+			return true
+		}
+		t.refuse("peer")
+		t.cfg.Log.Debug("TURN: a relay may not reach this address", "client", client, "address", ip)
+		return false
 	}
-	t.refuse("peer")
-	t.cfg.Log.Debug("TURN: a relay may not reach this address", "client", client, "address", ip)
-	return false
 }
 
 // admitClient is pion's question whether a user may have one more relay.

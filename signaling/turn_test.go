@@ -323,16 +323,19 @@ func TestTURNIsNoOpenRelay(t *testing.T) {
 			}
 			s := startTURN(t, cfg)
 			r := s.reach
-			client := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
+			client := tupleOf(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, &net.UDPAddr{Port: 3478})
+			r.begin(client, &relay{})
 			if got := r.permits(client, netip.MustParseAddr(c.peer)); got != c.ok {
 				t.Errorf("a relay may reach %s: %v", c.peer, got)
 			}
-			viewer := s.client("udp", "v1").allocate()
-			err := viewer.CreatePermission(&net.UDPAddr{IP: net.ParseIP(c.peer), Port: 9})
-			if own := c.peer[:4] == "127." || c.peer == "0.0.0.0"; !own && (err == nil) != c.ok {
-				t.Errorf("permission to reach %s: %v", c.peer, err)
-			} else if !c.ok && !own && !strings.Contains(err.Error(), "403") {
-				t.Errorf("refused with %v, want 403", err)
+			for _, transport := range []string{"udp", "tcp", "tls"} {
+				viewer := s.client(transport, "v1").allocate()
+				err := viewer.CreatePermission(&net.UDPAddr{IP: net.ParseIP(c.peer), Port: 9})
+				if own := c.peer[:4] == "127." || c.peer == "0.0.0.0"; !own && (err == nil) != c.ok {
+					t.Errorf("%s: permission to reach %s: %v", transport, c.peer, err)
+				} else if !c.ok && !own && !strings.Contains(err.Error(), "403") {
+					t.Errorf("%s: refused with %v, want 403", transport, err)
+				}
 			}
 		})
 	}
@@ -350,7 +353,14 @@ func TestTURNIsNoOpenRelay(t *testing.T) {
 func TestTURNPermissionsOutliveSignaling(t *testing.T) {
 	here := true
 	r := newReach(nil, func(netip.Addr) bool { return here })
-	client, camera := &net.UDPAddr{IP: net.IPv4(203, 0, 113, 1), Port: 1}, netip.MustParseAddr("203.0.113.5")
+	camera := netip.MustParseAddr("203.0.113.5")
+	ip := net.IPv4(203, 0, 113, 1)
+	client := tupleOf(&net.UDPAddr{IP: ip, Port: 1}, &net.UDPAddr{Port: 3478})
+	var first, second relay
+	if r.permits(client, camera) {
+		t.Error("granted without a relay")
+	}
+	r.begin(client, &first)
 	if !r.permits(client, camera) {
 		t.Fatal("refused at first")
 	}
@@ -358,16 +368,41 @@ func TestTURNPermissionsOutliveSignaling(t *testing.T) {
 	if !r.permits(client, camera) {
 		t.Error("refused when it was renewed")
 	}
-	r.forget(client)
+	for name, other := range map[string]tuple{
+		"over TCP":        tupleOf(&net.TCPAddr{IP: ip, Port: 1}, &net.TCPAddr{Port: 3478}),
+		"by another port": tupleOf(&net.UDPAddr{IP: ip, Port: 1}, &net.UDPAddr{Port: 3479}),
+		"of another port": tupleOf(&net.UDPAddr{IP: ip, Port: 2}, &net.UDPAddr{Port: 3478}),
+	} {
+		r.begin(other, &second)
+		if r.permits(other, camera) {
+			t.Errorf("granted to the client's relay %s", name)
+		}
+		r.end(other, &second)
+		if !r.permits(client, camera) {
+			t.Errorf("taken back with the client's relay %s", name)
+		}
+	}
+	r.begin(client, &second)
 	if r.permits(client, camera) {
 		t.Error("granted to the next relay")
+	}
+	here = true
+	r.permits(client, camera)
+	r.end(client, &first) // late
+	here = false
+	if !r.permits(client, camera) {
+		t.Error("taken back from the next relay")
 	}
 	here = true
 	for i := range 1000 {
 		r.permits(client, netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}))
 	}
-	if n := len(r.granted[client.String()]); n > maxRelayPeers {
-		t.Errorf("%d addresses are kept for one client", n)
+	if n := len(r.granted[client].to); n != maxRelayPeers {
+		t.Errorf("%d addresses are kept for one client, want %d", n, maxRelayPeers)
+	}
+	r.end(client, &second)
+	if len(r.granted) != 0 {
+		t.Errorf("%d clients without a relay are remembered", len(r.granted))
 	}
 }
 

@@ -21,7 +21,22 @@ type reach struct {
 	relays   map[relayPort]netip.AddrPort // to the public address
 	admitted map[netip.AddrPort]int
 	sessions map[string][]netip.AddrPort // what each has admitted
-	granted  map[string]map[netip.Addr]bool
+	granted  map[tuple]*grants
+}
+
+// tuple tells clients' relays apart: one client port may be connected to several
+// of ours, and by UDP and TCP. pion does not tell by which of our addresses.
+type tuple struct{ network, client, port string }
+
+func tupleOf(client, server net.Addr) tuple {
+	_, port, _ := net.SplitHostPort(server.String())
+	return tuple{client.Network(), client.String(), port}
+}
+
+// grants are the addresses that a relay was let reach.
+type grants struct {
+	relay *relay
+	to    map[netip.Addr]bool
 }
 
 // relayPort is where a relay is on this machine.
@@ -44,14 +59,14 @@ func newReach(allow []netip.Prefix, known func(netip.Addr) bool) *reach {
 	}
 	return &reach{
 		allow: allow, known: known, own: map[netip.Addr]bool{}, relays: map[relayPort]netip.AddrPort{},
-		admitted: map[netip.AddrPort]int{}, sessions: map[string][]netip.AddrPort{}, granted: map[string]map[netip.Addr]bool{},
+		admitted: map[netip.AddrPort]int{}, sessions: map[string][]netip.AddrPort{}, granted: map[tuple]*grants{},
 	}
 }
 
 // permits decides whether the relay of a client may reach an address. What was
 // granted stays so while the relay lives: a viewer whose signaling is away for a
 // while keeps its picture.
-func (r *reach) permits(client net.Addr, ip netip.Addr) bool {
+func (r *reach) permits(client tuple, ip netip.Addr) bool {
 	if r.allowed(ip) {
 		return true
 	}
@@ -62,27 +77,33 @@ func (r *reach) permits(client net.Addr, ip netip.Addr) bool {
 	if r.isOwn(ip) {
 		return len(r.relays) > 0 || len(r.admitted) > 0 // and then it is for route to say
 	}
-	mine := r.granted[client.String()]
+	mine := r.granted[client]
 	switch {
-	case !routable(ip):
+	case mine == nil || !routable(ip):
 		return false
-	case mine[ip]:
+	case mine.to[ip]:
 		return true
-	case !known || len(mine) >= maxRelayPeers:
+	case !known || len(mine.to) >= maxRelayPeers:
 		return false
-	case mine == nil:
-		mine = map[netip.Addr]bool{}
-		r.granted[client.String()] = mine
 	}
-	mine[ip] = true
+	mine.to[ip] = true
 	return true
 }
 
-// forget takes back what was granted to a client.
-func (r *reach) forget(client net.Addr) {
+// begin lets a client's new relay be granted addresses, and end takes back what
+// it was: not what was granted to the client's next one, which may come first.
+func (r *reach) begin(client tuple, by *relay) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.granted, client.String())
+	r.granted[client] = &grants{by, map[netip.Addr]bool{}}
+}
+
+func (r *reach) end(client tuple, by *relay) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if mine := r.granted[client]; mine != nil && mine.relay == by {
+		delete(r.granted, client)
+	}
 }
 
 // route is where on the network a packet for to goes, if it may. Between relays

@@ -23,6 +23,7 @@ type relay struct {
 	*net.UDPConn
 	t        *TURN
 	port     relayPort
+	client   tuple // once pion has told, under t.mu
 	user     string
 	in, out  *rate.Limiter // bytes
 	counters turnCounters
@@ -119,6 +120,7 @@ func (r *relay) Close() error {
 		r.t.reach.removeRelay(r.port)
 		r.t.quota.release(r)
 		r.t.mu.Lock()
+		r.t.reach.end(r.client, r)
 		delete(r.t.relays, r)
 		delete(r.t.ports, r.port)
 		r.t.total.add(&r.counters)
@@ -132,6 +134,7 @@ func (r *relay) Close() error {
 type relayMaker struct {
 	t       *TURN
 	clients batchConn // nil for streams
+	runs    bool      // clients takes several packets as one message
 }
 
 var (
@@ -168,7 +171,7 @@ func (m *relayMaker) AllocatePacketConn(c turn.AllocateListenerConfig) (net.Pack
 		t.quota.release(r)
 		return nil, nil, err
 	}
-	r.UDPConn, r.batch, r.clients = conn, newBatch(newBatchConn(conn)), m.clients
+	r.UDPConn, r.batch, r.clients = conn, newBatch(newBatchConn(conn), m.runs), m.clients
 	r.port = relayPort{v6, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()}
 	public := netip.AddrPortFrom(t.cfg.Public[i], r.port.port)
 	t.mu.Lock()
@@ -212,6 +215,8 @@ func (t *TURN) opened(client, server net.Addr, user string, at net.Addr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.relayAt(at); r != nil {
+		r.client = tupleOf(client, server)
+		t.reach.begin(r.client, r)
 		t.quota.belongs(r, prefixOf(client))
 	}
 	for s := range t.streams {
