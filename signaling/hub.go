@@ -15,6 +15,7 @@ type event struct {
 	reply chan *Error // what became of a join
 	stats chan Stats  // the gauges
 	heard *clusterMessage
+	look  *look // what a page wants to know
 }
 
 type eventKind int
@@ -26,6 +27,7 @@ const (
 	eventStats
 	eventHeard  // another server said something
 	eventLinked // the way to the other servers is open, perhaps again
+	eventLook
 )
 
 // hub owns the rooms: only its goroutine touches them.
@@ -74,6 +76,9 @@ func (h *hub) handle(e event, now time.Time) {
 		return
 	case eventLinked:
 		h.ask("")
+		return
+	case eventLook:
+		e.look.reply <- h.look(e.look.room)
 		return
 	}
 	p := e.peer

@@ -23,14 +23,18 @@ func PastePage() []byte {
 func inlinePolicy(page []byte) string {
 	policy := pageHeaders["Content-Security-Policy"]
 	for _, kind := range []string{"script", "style"} {
-		_, rest, found := bytes.Cut(page, []byte("<"+kind+">"))
-		text, _, closed := bytes.Cut(rest, []byte("</"+kind+">"))
-		if !found || !closed {
-			continue
+		rest := page
+		for found := true; found; {
+			var text []byte
+			_, rest, _ = bytes.Cut(rest, []byte("<"+kind+">"))
+			text, rest, found = bytes.Cut(rest, []byte("</"+kind+">"))
+			if !found {
+				break
+			}
+			sum := sha256.Sum256(text)
+			source := kind + "-src 'self'"
+			policy = strings.Replace(policy, source, source+" 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'", 1)
 		}
-		sum := sha256.Sum256(text)
-		source := kind + "-src 'self'"
-		policy = strings.Replace(policy, source, source+" 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'", 1)
 	}
 	if policy == pageHeaders["Content-Security-Policy"] {
 		return ""

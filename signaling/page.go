@@ -3,6 +3,7 @@ package signaling
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -21,14 +22,12 @@ import (
 //go:embed all:viewer
 var viewerFiles embed.FS
 
-// Pages serves the browser's side: / the list of rooms, /ROOM the page of a
-// room, /viewer/ what they are made of.
-func Pages() http.Handler {
+func viewerFS() fs.FS {
 	sub, err := fs.Sub(viewerFiles, "viewer")
 	if err != nil {
 		panic(err) // only for a malformed path
 	}
-	return newPages(sub)
+	return sub
 }
 
 // mimeTypes are ours, since the system's table differs from system to system,
@@ -43,8 +42,8 @@ var mimeTypes = map[string]string{
 	".webmanifest": "application/manifest+json",
 }
 
-// pageHeaders let the page load nothing from elsewhere, run nothing inline, be
-// framed by nobody and ask for no device.
+// pageHeaders let the page load nothing from elsewhere, run nothing inline but what
+// inlinePolicy names, be framed by nobody and ask for no device.
 var pageHeaders = map[string]string{
 	"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
 		"media-src 'self' blob:; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -79,27 +78,45 @@ type asset struct {
 type pages struct {
 	files   map[string]asset
 	version string
+	rooms   *roomPages
 }
 
-func newPages(fsys fs.FS) *pages {
+// bundled are the modules that are served with all that they import.
+var bundled = []string{"home.js", "later.js", "proof.js"}
+
+// newPages serves what is in fsys; opening tells what to write into the page of a
+// room.
+func newPages(fsys fs.FS, opening func(context.Context, string) opening) *pages {
 	p := &pages{files: map[string]asset{}}
-	read := func(visit func(name string, data []byte)) {
-		err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			data, err := fs.ReadFile(fsys, name)
-			visit(name, data)
-			return err
-		})
-		if err != nil {
-			panic(err) // the files are part of the program
-		}
-	}
 	all := sha256.New()
-	read(func(name string, data []byte) { fmt.Fprintf(all, "%s %d ", name, len(data)); all.Write(data) })
+	texts := map[string][]byte{}
+	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		texts[name], err = fs.ReadFile(fsys, name)
+		fmt.Fprintf(all, "%s %d ", name, len(texts[name]))
+		all.Write(texts[name])
+		return err
+	})
+	for _, name := range bundled {
+		if err != nil {
+			break
+		}
+		b := bundle{fsys: fsys, done: map[string][]string{}}
+		texts[name], err = b.module(name)
+	}
+	if err == nil {
+		p.rooms, err = newRoomPages(fsys, opening)
+	}
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	texts["main.js"] = p.rooms.script
 	p.version = "@" + base64.RawURLEncoding.EncodeToString(all.Sum(nil)[:9])
-	read(func(name string, data []byte) { p.files[name] = newAsset(name, data, p.version) })
+	for name, text := range texts {
+		p.files[name] = newAsset(name, text, p.version)
+	}
 	return p
 }
 
@@ -158,7 +175,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			notFound(w, err.Error())
 			return
 		}
-		p.serve(w, r, "room.html")
+		p.serveAsset(w, r, p.rooms.page(r.Context(), name, p.version))
 	}
 }
 
@@ -168,6 +185,10 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, file string) {
 		notFound(w, "there is nothing here")
 		return
 	}
+	p.serveAsset(w, r, a)
+}
+
+func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
 	if !a.isPart {
 		setHeaders(w, pageHeaders)
 	}

@@ -2,6 +2,9 @@ package signaling
 
 import (
 	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"maps"
 	"net/http"
@@ -23,7 +26,7 @@ func getPage(h http.Handler, method, path string, header http.Header) *httptest.
 }
 
 func TestPages(t *testing.T) {
-	h := Pages()
+	h := testPages()
 	for _, c := range []struct {
 		path, kind string
 		status     int
@@ -52,12 +55,15 @@ func TestPages(t *testing.T) {
 		if !strings.HasPrefix(c.kind, "text/javascript") && !strings.HasPrefix(c.kind, "text/css") {
 			maps.Copy(want, pageHeaders)
 		}
+		if c.path == "/kitchen" {
+			want["Content-Security-Policy"] = inlinePolicy(w.Body.Bytes())
+		}
 		for name, value := range want {
 			if w.Header().Get(name) != value {
 				t.Errorf("GET %s: %s is %q", c.path, name, w.Header().Get(name))
 			}
 		}
-		if strings.Contains(w.Body.String(), "<script>") {
+		if c.status != 200 && strings.Contains(w.Body.String(), "<script>") {
 			t.Errorf("GET %s: the path comes back as HTML", c.path)
 		}
 		if c.status != 200 {
@@ -85,7 +91,7 @@ func TestPages(t *testing.T) {
 // A browser on a thin link loads a third, and the second time nothing but the
 // page itself.
 func TestPagesAreSmallAndKept(t *testing.T) {
-	h := Pages()
+	h := testPages()
 	for _, c := range []struct {
 		accept string
 		packed bool
@@ -130,9 +136,11 @@ func TestPagesAreSmallAndKept(t *testing.T) {
 
 // What the pages refer to must be there, and must be what the policy allows.
 func TestPagesAreWhole(t *testing.T) {
-	h := Pages()
+	h := testPages()
 	refs := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 	imports := regexp.MustCompile(`(?m)(?:from|import) *\(?'(\.[^']*)'`)
+	inlined := regexp.MustCompile(`(?s)<(script|style)>(.*?)</(?:script|style)>`)
+	later := regexp.MustCompile(`viewer\}(\w+\.js)`) // after the page's folder
 	seen := map[string]bool{}
 	var visit func(path, from string)
 	visit = func(path, from string) {
@@ -148,7 +156,21 @@ func TestPagesAreWhole(t *testing.T) {
 		body := w.Body.String()
 		switch kind := w.Header().Get("Content-Type"); {
 		case strings.HasPrefix(kind, "text/html"):
-			if strings.Contains(body, "<style") || strings.Contains(body, " style=") || regexp.MustCompile(`<script(>| [^>]*[^"]>)|\son\w+=`).MatchString(body) {
+			policy := w.Header().Get("Content-Security-Policy")
+			for _, m := range inlined.FindAllStringSubmatch(body, -1) {
+				sum := sha256.Sum256([]byte(m[2]))
+				if hash := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(policy, m[1]+"-src 'self' ") || !strings.Contains(policy, "'sha256-"+hash+"'") {
+					t.Errorf("the policy of %s forbids what it runs: %.60s", path, m[2])
+				}
+				if strings.Contains(m[2], "data-inline") || strings.TrimSpace(m[2]) == "" {
+					t.Errorf("%s lacks what should be in it", path)
+				}
+			}
+			for _, m := range later.FindAllStringSubmatch(body, -1) {
+				visit(path[:1]+"viewer/"+m[1], path)
+			}
+			if body = inlined.ReplaceAllString(body, ""); strings.Contains(body, "<style") || strings.Contains(body, " style=") ||
+				strings.Contains(body, "data-inline") || strings.Contains(policy, "unsafe") || regexp.MustCompile(`<script(>| [^>]*[^"]>)|\son\w+=`).MatchString(body) {
 				t.Errorf("%s has something inline that the policy forbids", path)
 			}
 			for _, m := range refs.FindAllStringSubmatch(body, -1) {
@@ -159,6 +181,9 @@ func TestPagesAreWhole(t *testing.T) {
 				}
 			}
 		case strings.HasPrefix(kind, "text/javascript"):
+			for _, m := range later.FindAllStringSubmatch(body, -1) {
+				visit("/viewer/"+m[1], path)
+			}
 			dir := path[:strings.LastIndex(path, "/")]
 			for _, m := range imports.FindAllStringSubmatch(body, -1) {
 				ref := dir
@@ -175,4 +200,8 @@ func TestPagesAreWhole(t *testing.T) {
 	if len(seen) < 5 {
 		t.Errorf("only %d files were found: the patterns of this test are out of date", len(seen))
 	}
+}
+
+func testPages() http.Handler {
+	return newPages(viewerFS(), func(context.Context, string) opening { return opening{} })
 }

@@ -88,7 +88,7 @@ func (r *route) run(ctx context.Context, watch *monitor) error {
 	server := r.front.server
 	mux.Handle("/ws", server)
 	mux.Handle("/whep/", server.WHEP())
-	mux.Handle("/", signaling.Pages())
+	mux.Handle("/", server.Pages())
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /metrics", metrics(watch.report, func(e *exposition) { reportServer(e, server.Stats()) }, r.front.relays.report))
 	mux.HandleFunc("GET /snapshot/{file}", watch.snapshot)

@@ -42,7 +42,7 @@ func (s *serveCommand) Run(ctx context.Context, env environment, log *slog.Logge
 	mux := http.NewServeMux()
 	mux.Handle("/ws", server)
 	mux.Handle("/whep/", server.WHEP())
-	mux.Handle("/", signaling.Pages())
+	mux.Handle("/", server.Pages())
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /metrics", metrics(func(e *exposition) { reportServer(e, server.Stats()) }, front.relays.report))
 	mux.HandleFunc("GET /snapshot/{file}", func(w http.ResponseWriter, _ *http.Request) {

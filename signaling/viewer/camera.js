@@ -212,7 +212,7 @@ export class Camera {
   }
 
   #connect() {
-    const peer = this.#firstPeer ?? new Peer();
+    const peer = this.#firstPeer ?? new Peer(this.#signaling.iceServers);
     this.#firstPeer = undefined;
     const session = new Session({
       peer, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,

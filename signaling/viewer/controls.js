@@ -1,6 +1,7 @@
 /** The bar, the keys, and when they are to be seen. */
 import { Awake } from './awake.js';
-import { el, icon } from './dom.js';
+import { el } from './dom.js';
+import { icon } from './icons.js';
 import { PictureMenu } from './menu.js';
 import { snapshot } from './snapshot.js';
 

@@ -1,13 +1,14 @@
 /** The page of all rooms that this browser was let into. */
 import { remembered } from './choice.js';
-import { el, icon } from './dom.js';
+import { el } from './dom.js';
+import { icon } from './icons.js';
 import { isKey } from './key.js';
 import { Key } from './proof.js';
 import { Room } from './room.js';
 import { forget, linkTo, remember, rooms } from './rooms.js';
 import { Sights } from './sight.js';
 import { Tile, Veil } from './tile.js';
-import { words } from './words.js';
+import { pause, words } from './words.js';
 
 /** A page that nobody looks at lets the cameras go after so long, milliseconds. */
 const HIDDEN = 20_000;
@@ -75,7 +76,7 @@ class Card {
     }
     for (const camera of cameras) {
       if (this.#tiles.has(camera)) continue;
-      const tile = new Tile({ camera, about: { room: name, hasKey: Boolean(key) }, act: () => {}, can: () => false });
+      const tile = new Tile({ camera, texts: { pause, words }, about: { room: name, hasKey: Boolean(key) }, act: () => {}, can: () => false });
       this.#tiles.set(camera, tile);
       this.preview.append(tile.node);
     }

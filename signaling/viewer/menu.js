@@ -1,6 +1,7 @@
 /** The menu of pictures to choose from, above its button in the bar. */
 import { chosen, gist, options } from './choice.js';
-import { el, icon } from './dom.js';
+import { el } from './dom.js';
+import { icon } from './icons.js';
 
 export class PictureMenu {
   #button;

@@ -1,20 +1,24 @@
 /**
  * The browser's half of a connection before it is known to whom. This module imports
- * nothing, and on the page of a room it begins as soon as it is there, while the rest
- * still loads: what takes longest comes first.
+ * nothing, and stands first in the page of a room: it begins while the rest still
+ * arrives. What takes longest comes first.
  */
 
 const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
 
 /** One RTCPeerConnection that wants a picture, a sound and the data channel `control`. */
 export class Peer {
-  constructor() {
+  /** @param {RTCIceServer[]} [iceServers] */
+  constructor(iceServers = []) {
+    this.iceServers = iceServers;
     /** max-bundle: one transport, so that one set of candidates is gathered. */
-    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers });
     this.video = this.pc.addTransceiver('video', { direction: 'recvonly' });
     this.audio = this.pc.addTransceiver('audio', { direction: 'recvonly' });
     this.control = this.pc.createDataChannel('control');
     askForCaptureTime(this.video);
+    only(this.video, /\/(VP8|rtx|flexfec-03)$/i);
+    only(this.audio, /\/opus$/i);
     // Pictures are shown as they come. The sound waits as long as the network makes it.
     if ('jitterBufferTarget' in this.video.receiver) this.video.receiver.jitterBufferTarget = 0;
     else this.video.receiver.playoutDelayHint = 0;
@@ -42,12 +46,18 @@ export class Peer {
     this.isReady = true;
   }
 
+  /** @param {RTCIceServer[]} iceServers @returns {boolean} whether it asks these, with these credentials */
+  asks(iceServers) {
+    return JSON.stringify(iceServers) === JSON.stringify(this.iceServers);
+  }
+
   /**
    * Offers anew with candidates of fresh credentials.
-   * @param {RTCIceServer[]} [iceServers] to use from now on; unchanged when left out
+   * @param {RTCIceServer[]} iceServers to use from now on
    */
   async reoffer(iceServers) {
-    if (iceServers) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
+    this.iceServers = iceServers;
+    this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
     this.candidates.length = 0;
     this.onCandidate = undefined; // they would overtake the offer
     await this.#offer({ iceRestart: true });
@@ -70,6 +80,15 @@ function askForCaptureTime(transceiver) {
   }
 }
 
+/** What no camera sends is most of an offer, and on a thin link a tenth of a second. */
+function only(transceiver, wanted) {
+  try {
+    transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities(transceiver.receiver.track.kind).codecs.filter((c) => wanted.test(c.mimeType)));
+  } catch {
+    // not in this browser, or it has none of them: then it says so itself
+  }
+}
+
 /** RFC 7587: without stereo=1 in its own description a browser plays Opus in mono. */
 function stereo(sdp) {
   const opus = /^a=rtpmap:(\d+) opus\/48000\/2\r$/m.exec(sdp)?.[1];
@@ -83,17 +102,18 @@ export function openSocket() {
   return new WebSocket(url);
 }
 
-/** What a link with a key needs besides, on its way while the socket opens. */
-if (/[#&]k=/.test(location.hash)) {
-  for (const name of ['proof', ...['hkdf', 'hmac', 'sha2', 'utils', '_md', '_u64'].map((n) => `vendor/noble/${n}`)]) {
-    document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: new URL(`${name}.js`, import.meta.url) }));
-  }
-}
+/** What the server wrote into the page of a room: `iceServers` and `cameras` as in `welcome`, where it told them. */
+const told = document.getElementById('opening')?.textContent;
+const opening = told ? JSON.parse(told) : {};
 
-const isRoom = 'state' in document.documentElement.dataset;
-
-/** @type {{socket?: WebSocket, peer?: Peer}} what was begun; the page of a room takes it over */
-export const early = {
-  socket: isRoom && 'WebSocket' in window ? openSocket() : undefined,
-  peer: isRoom && 'RTCPeerConnection' in window ? new Peer() : undefined,
+/** @type {{socket?: WebSocket, peer?: Peer, cameras?: import('./session.js').CameraInfo[]}} what was begun; the page of a room takes it over */
+export const early = !told ? {} : {
+  socket: 'WebSocket' in window ? openSocket() : undefined,
+  peer: 'RTCPeerConnection' in window ? new Peer(opening.iceServers) : undefined,
+  cameras: opening.cameras,
 };
+
+/** What a link with a key needs besides, on its way while the socket opens. */
+if (told && /[#&]k=/.test(location.hash)) {
+  document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: `${document.documentElement.dataset.viewer}proof.js` }));
+}

@@ -4,9 +4,7 @@
  * An open room needs none of this, so it is loaded for a key only.
  */
 import { base64url, isKey } from './key.js';
-import { hkdf } from './vendor/noble/hkdf.js';
-import { hmac } from './vendor/noble/hmac.js';
-import { sha256 } from './vendor/noble/sha2.js';
+import { hkdf, hmac, sha256 } from './vendor/noble/hashes.js';
 
 const utf8 = (text) => new TextEncoder().encode(text);
 

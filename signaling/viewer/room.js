@@ -19,9 +19,10 @@ export class Room {
    * @param {import('./proof.js').Key|null} options.key null for an open room
    * @param {WebSocket} [options.socket] one that was opened early
    * @param {import('./peer.js').Peer} [options.peer] one that was begun early
+   * @param {import('./session.js').CameraInfo[]} [options.cameras] that are there, as the page says
    * @param {() => void} options.onChange something to show has changed
    */
-  constructor({ name, key, socket, peer, onChange }) {
+  constructor({ name, key, socket, peer, cameras, onChange }) {
     this.name = name;
     /** @type {Camera[]} in the order in which they came */
     this.cameras = [];
@@ -29,7 +30,7 @@ export class Room {
     this.#firstPeer = peer;
     this.#onChange = onChange;
     this.signaling = new Signaling({
-      room: name, token: key?.token ?? '', first: socket,
+      room: name, token: key?.token ?? '', first: socket, expect: !key && cameras && { cameras, iceServers: peer?.iceServers },
       onMessage: (message) => this.#receive(message),
       onChange: () => this.#changed(),
     });

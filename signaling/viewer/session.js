@@ -121,7 +121,7 @@ export class Session {
       if (this.#key && !isKey(this.#camera.nonce ?? '')) return this.stop('proof', 'the camera holds no key');
       if (!this.#key && this.#camera.nonce) return this.stop('no-key', 'the camera has a key');
       const iceServers = this.#iceServers();
-      if (iceServers.length && !this.end) await this.peer.reoffer(iceServers);
+      if (!this.peer.asks(iceServers) && !this.end) await this.peer.reoffer(iceServers);
       this.#offer();
     } catch (err) {
       this.stop('bad-offer', `this browser could not make an offer: ${err.message}`);

@@ -23,13 +23,15 @@ export class Signaling {
   #timers = { retry: 0, join: 0, pong: 0 };
   #attempt = 0;
   #closed = false;
+  #expected;
 
   /**
-   * @param {{room: string, token: string, first?: WebSocket, onMessage: (message: object) => void, onChange: () => void}} options
-   *   first: a socket that is open or opening already; onMessage hears all but `pong`
-   *   and fatal errors; onChange follows every change of the fields below
+   * @param {{room: string, token: string, first?: WebSocket, expect?: object, onMessage: (message: object) => void, onChange: () => void}} options
+   *   first: a socket that is open or opening already; expect: what its welcome will say,
+   *   where that is known: then nothing waits for it; onMessage hears all but `pong` and
+   *   fatal errors; onChange follows every change of the fields below
    */
-  constructor({ room, token, first, onMessage, onChange }) {
+  constructor({ room, token, first, expect, onMessage, onChange }) {
     this.room = room;
     this.token = token;
     this.onMessage = onMessage;
@@ -46,17 +48,23 @@ export class Signaling {
     /** performance.now() of the last message */
     this.heardAt = 0;
     this.iceServers = [];
-    this.#use(first && first.readyState <= WebSocket.OPEN ? first : undefined);
+    const isFirst = first && first.readyState <= WebSocket.OPEN;
+    this.#expected = isFirst ? expect : undefined;
+    this.#use(isFirst ? first : undefined);
   }
 
   #use(socket = openSocket()) {
     this.#socket = socket;
-    const join = () => socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
+    const join = () => {
+      if (socket !== this.#socket) return;
+      socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
+      if (this.#expected) this.#welcome(this.#expected);
+    };
     socket.onopen = join;
     socket.onmessage = ({ data }) => this.#receive(socket, data);
     socket.onclose = () => this.#lost(socket);
     this.#timer('join', () => this.#drop(), JOIN_TIMEOUT);
-    if (socket.readyState === WebSocket.OPEN) join();
+    if (socket.readyState === WebSocket.OPEN) queueMicrotask(join); // whoever makes us does not expect a word yet
   }
 
   #receive(socket, data) {
@@ -75,13 +83,10 @@ export class Signaling {
         return;
       case 'welcome':
         this.#timer('join');
-        this.joined = true;
-        this.joins++;
-        this.joinedAt = this.heardAt;
         this.refusal = null;
         this.#attempt = this.failures = 0;
-        this.iceServers = message.iceServers ?? [];
-        break;
+        this.#welcome(message);
+        return;
       case 'ice-servers': // with credentials that last again
         this.iceServers = message.iceServers ?? [];
         return;
@@ -93,6 +98,17 @@ export class Signaling {
         break;
     }
     this.onMessage(message);
+    this.onChange();
+  }
+
+  /** What was expected and what came then count as one. */
+  #welcome(message) {
+    if (!this.joined) this.joins++;
+    this.#expected = undefined;
+    this.joined = true;
+    this.joinedAt = performance.now();
+    this.iceServers = message.iceServers ?? [];
+    this.onMessage({ ...message, type: 'welcome' });
     this.onChange();
   }
 

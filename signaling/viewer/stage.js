@@ -26,7 +26,7 @@ export class Stage {
 
   /**
    * @param {HTMLElement} node
-   * @param {{about: object, act: (action: string) => void, can: (action: string) => boolean, onFocus: () => void}} options
+   * @param {{about: object, texts: object, act: (action: string) => void, can: (action: string) => boolean, onFocus: () => void}} options
    *   onFocus: the picture that controls are about is another one
    */
   constructor(node, options) {
@@ -67,8 +67,8 @@ export class Stage {
   }
 
   #add(camera) {
-    const { about, act, can } = this.#options;
-    const tile = new Tile({ camera, about, act, can, open: () => this.enlarge(tile) });
+    const { about, texts, act, can } = this.#options;
+    const tile = new Tile({ camera, about, texts, act, can, open: () => this.enlarge(tile) });
     this.#tiles.set(camera, tile);
     this.node.append(tile.node);
   }

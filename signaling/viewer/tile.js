@@ -1,22 +1,24 @@
 /** The picture of one camera: the video, its last frame while there is no newer one, and what there is to say. */
-import { el, icon } from './dom.js';
-import { pause, words } from './words.js';
+import { draw, el, PLAY } from './dom.js';
 
 const ACTIONS = { retry: 'Try again', reload: 'Load again', remembered: 'Use the key this browser remembers' };
 
 export class Tile {
   #stream = null;
   #last;
+  #texts;
 
   /**
    * @param {object} options
    * @param {import('./camera.js').Camera} options.camera
    * @param {{room: string, hasKey: boolean}} options.about
+   * @param {{words: Function, pause: Function}} options.texts those of words.js, or what does until they are there
    * @param {(action: string) => void} options.act a button in the veil was pressed
    * @param {(action: string) => boolean} [options.can] whether it makes sense to offer it
    * @param {() => void} [options.open] the tile was chosen among others
    */
-  constructor({ camera, about, act, can, open }) {
+  constructor({ camera, about, texts, act, can, open }) {
+    this.#texts = texts;
     this.camera = camera;
     this.about = about;
     /** the browser wants a tap before it plays */
@@ -28,7 +30,7 @@ export class Tile {
     this.opener = el('button', { class: 'opener', type: 'button', 'aria-label': `Enlarge ${this.label}`, onclick: open, hidden: !open });
     this.caption = el('figcaption', {}, el('span', { class: 'dot' }), el('span', { textContent: this.label }));
     this.badge = el('p', { class: 'badge', role: 'status' });
-    this.play = el('button', { class: 'pill play', type: 'button', hidden: true, onclick: () => this.#play() }, icon('play'), 'Tap to play');
+    this.play = el('button', { class: 'pill play', type: 'button', hidden: true, onclick: () => this.#play() }, draw(PLAY), 'Tap to play');
     this.node = el('figure', { class: 'tile' }, this.video, this.#last, this.opener, this.veil.node, this.caption, this.badge, this.play);
     this.update();
   }
@@ -44,11 +46,11 @@ export class Tile {
       dataset.state = view.state;
       dataset.code = view.code;
     }
-    const note = view.state === 'live' ? pause(this.camera) : '';
+    const note = view.state === 'live' ? this.#texts.pause(this.camera) : '';
     this.node.classList.toggle('paused', note !== '');
     if (this.badge.textContent !== note) this.badge.textContent = note;
     this.node.classList.toggle('bare', !this.video.videoWidth);
-    this.veil.show(words(view, this.about));
+    this.veil.show(this.#texts.words(view, this.about));
   }
 
   #attach(stream) {
@@ -112,7 +114,7 @@ export class Veil {
     const { title, why, then, busy } = words;
     const focused = this.node.contains(document.activeElement);
     this.node.replaceChildren(
-      el('div', { class: busy ? 'lens busy' : 'lens' }, icon(words.icon)),
+      el('div', { class: busy ? 'lens busy' : 'lens' }, draw(words.icon)),
       el('h2', { textContent: title }),
       ...[why, then].filter(Boolean).map((text, i) => el('p', { textContent: text, class: i ? 'then' : 'why' })),
     );

@@ -1,16 +1,17 @@
 /** What a person is told in each state: one thing at a time, why, and what will happen. */
+import { ICONS } from './icons.js';
 
 /**
  * @typedef {object} Words
  * @property {string} title
  * @property {string} why
  * @property {string} then what will happen, or what to do
- * @property {string} icon
+ * @property {string[]} icon as `draw` of dom.js takes it
  * @property {'retry'|'reload'|'remembered'|''} action
  * @property {boolean} busy whether something goes on by itself
  */
 
-const entry = (icon, title, why, then, action = '', busy = false) => ({ icon, title, why, then, action, busy });
+const entry = (icon, title, why, then, action = '', busy = false) => ({ icon: ICONS[icon], title, why, then, action, busy });
 const BY_ITSELF = 'It is tried again by itself.';
 
 const TEXTS = {

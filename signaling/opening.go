@@ -1,0 +1,71 @@
+package signaling
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// opening is what stands in the page of a room, so that the page need not ask
+// before it makes an offer: nothing that a stranger who joins would not be told.
+type opening struct {
+	// ICEServers are the same as in the welcome; those with credentials wait for it.
+	ICEServers []ICEServer `json:"iceServers,omitempty"`
+	// Cameras are those of an open room, to be offered to at once.
+	Cameras []Camera `json:"cameras,omitempty"`
+}
+
+// look asks the hub for the opening of a room.
+type look struct {
+	room  string
+	reply chan opening
+}
+
+// Pages serves the browser's side: / the list of rooms, /ROOM the page of a
+// room, /viewer/ what they are made of.
+func (s *Server) Pages() http.Handler { return newPages(viewerFS(), s.opening) }
+
+// opening waits for the hub as long as ctx allows; without it a page asks later.
+func (s *Server) opening(ctx context.Context, room string) opening {
+	l := &look{room: room, reply: make(chan opening, 1)}
+	if ctx.Err() != nil || !s.post(event{what: eventLook, look: l}) {
+		return opening{}
+	}
+	var o opening
+	select {
+	case o = <-l.reply:
+	case <-s.done:
+	case <-ctx.Done():
+	}
+	if s.cfg.ICEServers != nil {
+		o.ICEServers, _ = s.cfg.ICEServers("page", time.Now())
+	}
+	for _, server := range o.ICEServers {
+		if server.Credential != "" {
+			return opening{} // an offer without them would be made twice
+		}
+	}
+	return o
+}
+
+func (h *hub) look(name string) opening {
+	r := h.rooms[name]
+	if r == nil || !r.claimed || r.claim.keyed {
+		return opening{}
+	}
+	var o opening
+	for _, c := range r.cameras {
+		o.Cameras = append(o.Cameras, c.camera())
+	}
+	return o
+}
+
+// json is safe between <script> and its end: encoding/json escapes <, > and &.
+func (o opening) json() []byte {
+	data, err := json.Marshal(o)
+	if err != nil {
+		panic(err) // strings alone
+	}
+	return data
+}

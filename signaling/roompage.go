@@ -1,0 +1,78 @@
+package signaling
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"sync"
+)
+
+// roomPages makes the page of a room. What it runs until the offer is sent
+// stands in it: on a thin link each request costs as much as some kilobytes. What
+// shows the picture is asked for meanwhile, since the first flight of TCP is 14 kB,
+// and a modem of such a link may hold less.
+type roomPages struct {
+	opening    func(ctx context.Context, room string) opening
+	head, tail []byte // around the opening
+	script     []byte // main.js, without what the page has already
+
+	mu   sync.Mutex
+	made map[string]asset // by opening
+}
+
+// maxMade bounds the pages that are kept: a visitor of a room with other cameras
+// than all these waits some milliseconds while one is packed.
+const maxMade = 64
+
+// inlineTag stands in room.html for the file that it names.
+var inlineTag = regexp.MustCompile(`<(script|style) data-inline="([^"]+)"></(?:script|style)>\n`)
+
+// openingTag is where the opening goes.
+const openingTag = `<script type="application/json" id="opening">`
+
+func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*roomPages, error) {
+	p := &roomPages{opening: opening, made: map[string]asset{}}
+	page, err := fs.ReadFile(fsys, "room.html")
+	if err != nil {
+		return nil, err
+	}
+	b := bundle{fsys: fsys, done: map[string][]string{}}
+	page = inlineTag.ReplaceAllFunc(page, func(tag []byte) []byte {
+		m := inlineTag.FindSubmatch(tag)
+		kind, file := string(m[1]), string(m[2])
+		var text []byte
+		switch {
+		case err != nil:
+		case kind == "script":
+			text, err = b.script(file)
+		default:
+			text, err = fs.ReadFile(fsys, file)
+		}
+		return fmt.Appendf(nil, "<%s>%s</%s>\n", kind, text, kind)
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.head, p.tail, _ = bytes.Cut(page, []byte(openingTag))
+	p.script, err = b.script("main.js")
+	return p, err
+}
+
+// page is the page of a room as it is now.
+func (p *roomPages) page(ctx context.Context, room, version string) asset {
+	told := p.opening(ctx, room).json()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, ok := p.made[string(told)]
+	if !ok {
+		a = newAsset("room.html", slices.Concat(p.head, []byte(openingTag), told, p.tail), version)
+		if len(p.made) >= maxMade {
+			clear(p.made) // all at once: they are as old as their cameras
+		}
+		p.made[string(told)] = a
+	}
+	return a
+}

@@ -1,0 +1,43 @@
+/** What a page of a room begins before it shows anything: the way to the server and the offers. */
+import { isKey, keyInHash } from './key.js';
+import { early } from './peer.js';
+import { Room } from './room.js';
+
+/** @param {string} keyText @returns {import('./policy.js').View|null} why it cannot even be tried */
+function obstacle(keyText) {
+  if (!('RTCPeerConnection' in window && 'WebSocket' in window)) return { state: 'refused', code: 'unsupported', detail: 'it has no WebRTC' };
+  const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs;
+  if (codecs && !codecs.some((c) => c.mimeType === 'video/VP8')) return { state: 'refused', code: 'unsupported', detail: 'it cannot decode VP8' };
+  if (!keyText || isKey(keyText)) return null;
+  const detail = keyText.length === 22 ? 'the key after # holds a character that no key has there' : `the key after # has ${keyText.length} characters instead of 22`;
+  return { state: 'refused', code: 'bad-key', detail };
+}
+
+/** The page as main.js finds it. */
+export const page = {
+  room: decodeURIComponent(location.pathname.slice(1)),
+  /** as it stands in the link, '' when there is none */
+  key: keyInHash(location.hash),
+  /** where the files of this version are */
+  viewer: document.documentElement.dataset.viewer,
+  /** @type {import('./policy.js').View|null} */
+  stopped: null,
+  /** @type {Room|null} null until there is what the key needs */
+  live: null,
+  onChange: () => {},
+};
+
+/** @param {import('./proof.js').Key} [key] */
+function begin(key = null) {
+  page.live = new Room({ name: page.room, key, ...early, onChange: () => page.onChange() });
+  page.onChange();
+}
+
+page.stopped = obstacle(page.key);
+if (page.stopped) {
+  early.socket?.close();
+  early.peer?.close();
+} else if (page.key) {
+  // a server that went away meanwhile comes back
+  import(`${page.viewer}proof.js`).then(({ Key }) => begin(new Key(page.key)), () => setTimeout(() => location.reload(), 2000));
+} else begin();
