@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -190,7 +191,10 @@ func (n *natsCluster) connect(ctx context.Context, linked func()) (*nats.Conn, <
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { n.log.Debug("NATS", "err", err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { n.log.Warn("NATS", "err", err) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			n.log.Warn("NATS", "err", err)
+			renew(nc, err)
+		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
 	)
 	if err != nil {
@@ -231,6 +235,15 @@ func (n *natsCluster) publish(nc *nats.Conn, m natsMessage) {
 	if err := nc.Publish(m.subject, m.data); err != nil {
 		n.dropped.Add(1)
 		n.log.Debug("dropped a message to NATS", "bytes", len(m.data), "err", err)
+		renew(nc, err)
+	}
+}
+
+// renew connects again if a write timed out: what follows a message that was cut
+// short would be taken for the rest of it.
+func renew(nc *nats.Conn, err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = nc.ForceReconnect() // unless it is closed
 	}
 }
 

@@ -15,16 +15,40 @@ const sdpOffer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\n"
 // ownCamera joins a camera within the process.
 func (s *testServer) ownCamera(join Message) Conn {
 	s.t.Helper()
+	c, _ := s.ownPeer(join)
+	return c
+}
+
+// ownPeer joins within the process: unlike a socket, it need not be read to live.
+func (s *testServer) ownPeer(join Message) (Conn, Message) {
+	s.t.Helper()
 	c, err := s.Connect(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close("", ""); drain(c) })
 	_ = c.Send(join)
-	if m, err := c.Receive(); err != nil || m.Type != TypeWelcome {
+	m, err := c.Receive()
+	if err != nil || m.Type != TypeWelcome {
 		s.t.Fatalf("%v, %s", err, show(m))
 	}
-	return c
+	return c, m
+}
+
+// awaitMessage receives until what it waits for.
+func awaitMessage(t testing.TB, c Conn, what string, is func(Message) bool) Message {
+	t.Helper()
+	late := time.AfterFunc(patience, func() { c.Close("", "") })
+	defer late.Stop()
+	for {
+		m, err := c.Receive()
+		if err != nil {
+			t.Fatalf("never came: %s: %v", what, err)
+		}
+		if is(m) {
+			return m
+		}
+	}
 }
 
 // request asks, and returns what came with the body read.
