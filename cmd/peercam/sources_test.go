@@ -59,6 +59,9 @@ func tone(samples, rate int) []byte {
 	return b
 }
 
+// wavHead is how long the header of wav is, bytes.
+const wavHead = 44
+
 // wav is a second of a tone.
 func wav() []byte {
 	const rate = 16_000

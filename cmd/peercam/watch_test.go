@@ -26,6 +26,7 @@ func TestOneClickGivesTheSound(t *testing.T) {
 	if !js[bool](v, "document.querySelector('video').muted") {
 		t.Error("there is sound before anybody asked for it")
 	}
+	v.until("document.querySelector('.offer').getBoundingClientRect().width")
 	v.click(soundButton)
 	v.until("!document.querySelector('video').muted && document.querySelector('video').volume > 0 && !document.querySelector('video').paused")
 	// The test sound beeps for a tenth of a second, and then is silent.
@@ -44,6 +45,21 @@ func TestOneClickGivesTheSound(t *testing.T) {
 	streams := regexp.MustCompile(`(?m)^a=msid:(\S+) `).FindAllStringSubmatch(answer, -1)
 	if len(streams) != 2 || streams[0][1] != streams[1][1] {
 		t.Errorf("picture and sound are of the streams %q", streams)
+	}
+}
+
+// Who taps for sound where there is none believes that it is broken.
+func TestSilenceIsNotOffered(t *testing.T) {
+	sound := wav()
+	clear(sound[wavHead:])
+	v := open(t, share(t, "--mic", "file:"+write(t, "silence.wav", sound)).first)
+	v.live()
+	v.until("probe.inbound('audio').then((r) => r.packetsReceived > 150)")
+	if js[bool](v, "Boolean(document.querySelector('.offer').getBoundingClientRect().width)") {
+		t.Error("sound is offered where there is silence")
+	}
+	if !js[bool](v, "Boolean(document.querySelector(%q).getBoundingClientRect().width)", soundButton) {
+		t.Error("who wants to listen to it cannot")
 	}
 }
 

@@ -67,6 +67,11 @@ export class Camera {
     return this.#current?.hasAudio ?? false;
   }
 
+  /** @returns {number} for how long there was nothing to hear, milliseconds */
+  get quiet() {
+    return performance.now() - (this.#current?.audibleAt ?? -Infinity);
+  }
+
   /** @returns {RTCPeerConnection|null} to read statistics from */
   get pc() {
     return this.#current?.end ? null : this.#current?.peer.pc ?? null;

@@ -9,6 +9,8 @@ import { snapshot } from './snapshot.js';
 const IDLE = 2600;
 /** ... and the offer of sound goes with it after so long. */
 const OFFER = 12_000;
+/** Sound is offered for so long after there was any. */
+const QUIET = 10_000;
 const VOLUME = 'peercam.volume';
 
 export class Controls {
@@ -264,7 +266,7 @@ export class Controls {
     this.#menu.update(this.#rungs, this.#sights.choice, focused?.camera.report ?? null);
     this.volume.value = this.#soundOn ? this.#volume : 0;
     this.volume.style.setProperty('--value', `${this.volume.value * 100}%`);
-    this.offer.hidden = !(live && this.#hasSound && !this.#soundOn && !focused.blocked);
+    this.offer.hidden = !(live && this.#hasSound && focused.camera.quiet < QUIET && !this.#soundOn && !focused.blocked);
     if (!this.offer.hidden && !this.#offered) this.#offered = setTimeout(() => this.offer.classList.add('modest'), OFFER);
     this.#awake.want(live);
   }

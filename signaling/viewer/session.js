@@ -4,6 +4,9 @@ import { equal, fingerprint, isKey, newSessionId } from './key.js';
 /** A freeze that is seen so long after the camera last said that it pauses is due to that, milliseconds. */
 const PAUSE_OVER = 2500;
 
+/** A packet of Opus that holds nothing but silence has three bytes; the quietest room has fifty. */
+const SILENCE = 8;
+
 /**
  * @typedef {{id: string, nonce?: string, name?: string}} CameraInfo as in `welcome`
  *
@@ -22,6 +25,7 @@ export class Session {
   #send;
   #iceServers;
   #bytes = 0;
+  #sound = { bytes: 0, packets: 0 };
   #lookedAt;
   #pausedAt = -Infinity;
   #freezes = { count: 0, duration: 0 };
@@ -59,6 +63,8 @@ export class Session {
     /** @type {MediaStream|null} from the answer on */
     this.stream = null;
     this.hasAudio = false;
+    /** performance.now() when there was anything to hear at the last time, also by a page that is muted */
+    this.audibleAt = -Infinity;
     /** whether a picture was decoded, as of the last look */
     this.decoding = false;
     /** @type {End|null} */
@@ -231,6 +237,17 @@ export class Session {
     this.#lookedAt = performance.now();
     if (bytes > this.#bytes) this.heardAt = this.#lookedAt;
     this.#bytes = bytes;
+    if (this.hasAudio) await this.#listen();
+  }
+
+  /** A microphone that is muted or not there sends silence. A page that is muted is told of no level, but of bytes. */
+  async #listen() {
+    for (const report of (await this.peer.audio.receiver.getStats()).values()) {
+      if (report.type !== 'inbound-rtp') continue;
+      const { bytesReceived: bytes, packetsReceived: packets } = report;
+      if (bytes - this.#sound.bytes > SILENCE * (packets - this.#sound.packets)) this.audibleAt = performance.now();
+      this.#sound = { bytes, packets };
+    }
   }
 
   /** A browser sees a freeze only when the next picture has come: soon after the pause. */
