@@ -161,7 +161,8 @@ func reachable(a net.Addr) string {
 }
 
 // ownAddress is the address that other machines of this network see; sending
-// nothing, a UDP socket tells which interface the default route takes.
+// nothing, a UDP socket tells which interface the default route takes. It is of
+// IPv6 where there is no other.
 func ownAddress() string {
 	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
 		defer c.Close()
@@ -169,11 +170,20 @@ func ownAddress() string {
 			return a.IP.String()
 		}
 	}
+	six := ownAddress6()
 	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && n.IP.IsGlobalUnicast() {
+		n, ok := a.(*net.IPNet)
+		switch {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
 			return n.IP.String()
+		case six == "":
+			six = n.IP.String()
 		}
+	}
+	if six != "" {
+		return six
 	}
 	return "localhost"
 }
