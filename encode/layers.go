@@ -73,6 +73,16 @@ func (p *pattern) done(out, key bool) {
 	}
 }
 
+// again returns the flags besides those of next with which the same picture is encoded
+// once more, and its first encoding forgotten. A base layer picture has taken the place
+// of the one that it referred to: it may refer to the key frame, which everybody has.
+func (p *pattern) again() C.vpx_enc_frame_flags_t {
+	if p.phase == 0 {
+		return C.VP8_EFLAG_NO_REF_LAST | C.VP8_EFLAG_NO_REF_GF
+	}
+	return 0
+}
+
 // set turns layers on or off, from the next frame on.
 func (p *pattern) set(layered bool) {
 	p.layered, p.phase, p.golden = layered, 0, false

@@ -47,25 +47,34 @@ func clonePicture(p *image.YCbCr) *image.YCbCr {
 // sees each frame he gets exactly as who gets all of them does, across layers
 // turned on and off, key frames at any phase and frames left out.
 func TestAnyLayersDecode(t *testing.T) {
-	pictures := newScene(176, 144).frames(400, 30)
+	calm, restless := newScene(176, 144).frames(400, 30), cuts(176, 144, 400)
 	for _, c := range []struct {
 		name    string
 		bitrate int
-		flip    int // layers are turned on or off every so many frames on average; 0: always on
-		key     int // key frames likewise
+		flip    int  // layers are turned on or off every so many frames on average; 0: always on
+		key     int  // key frames likewise
+		cut     bool // the scene changes often, and the stream is steady all the same
 	}{
-		{"steady", 300_000, 0, 0},
-		{"keys", 300_000, 0, 23},
-		{"switching", 300_000, 13, 0},
-		{"switching with keys", 300_000, 9, 31},
-		{"starved", 12_000, 0, 90},
-		{"starved and switching", 12_000, 15, 70},
+		{"plain", 300_000, 0, 0, false},
+		{"keys", 300_000, 0, 23, false},
+		{"switching", 300_000, 13, 0, false},
+		{"switching with keys", 300_000, 9, 31, false},
+		{"starved", 12_000, 0, 90, false},
+		{"starved and switching", 12_000, 15, 70, false},
+		{"cuts", 100_000, 0, 0, true},
+		{"cuts, switching with keys", 100_000, 15, 70, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 4))
-			layered := true
+			layered, again := true, 0
+			pictures := calm
+			if c.cut {
+				pictures = restless
+			}
 			frames := layeredStream(t, VP8Config{Width: 176, Height: 144, Bitrate: c.bitrate, Layered: true}, pictures,
 				func(i int, e *VP8Encoder) bool {
+					e.SetSteady(c.cut)
+					again = e.again
 					if c.flip > 0 && rng.IntN(c.flip) == 0 {
 						layered = !layered
 						if err := e.SetLayered(layered); err != nil {
@@ -100,6 +109,9 @@ func TestAnyLayersDecode(t *testing.T) {
 						t.Fatalf("frame %d of layer %d (sync %v) differs for who gets layers up to %d", i, f.Layer, f.Sync, highest)
 					}
 				}
+			}
+			if c.cut != (again > 5) {
+				t.Errorf("%d pictures were made again", again)
 			}
 			if c.bitrate < 100_000 && dropped < 20 || synced < 5 {
 				t.Errorf("%d frames left out, %d steps up: the test does not test", dropped, synced)

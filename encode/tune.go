@@ -85,6 +85,12 @@ func newPTSClock(fps float64) ptsClock {
 	return ptsClock{average: min(mostGap, max(leastGap, int64(clockRate/fps)))}
 }
 
+// skip gives the start of a frame's second encoding: libvpx takes it for the next.
+func (c *ptsClock) skip() int64 {
+	c.pts += c.average
+	return c.pts
+}
+
 // next gives when the frame taken at t starts and how long it lasts, in ticks.
 func (c *ptsClock) next(t time.Time) (pts, duration int64) {
 	if !c.last.IsZero() {

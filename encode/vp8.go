@@ -43,7 +43,9 @@ type VP8Encoder struct {
 	config VP8Config
 	clock  ptsClock
 	layers pattern
-	kbits  int // as libvpx knows it
+	link   *steady // nil: the link takes whatever comes
+	again  int     // pictures made again to suit the link
+	kbits  int     // as libvpx knows it
 
 	cpuUsed, hurry int // what was chosen, and how much faster it is by now
 
@@ -135,11 +137,37 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 	y := img.YOffset(img.Rect.Min.X, img.Rect.Min.Y)
 	c := img.COffset(img.Rect.Min.X, img.Rect.Min.Y)
 	layer, flags, base := e.layers.next(key)
-	code := C.peercam_vp8_encode(e.c,
-		(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
-		C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), flags, C.int(layer))
-	if code != C.VPX_CODEC_OK {
-		return fmt.Errorf("encode a picture of %dx%d: %w", e.config.Width, e.config.Height, e.err(code))
+	encode := func(leastQuantizer int, mayDrop C.int) error {
+		code := C.peercam_vp8_bound(e.c, C.uint(leastQuantizer), mayDrop)
+		if code == C.VPX_CODEC_OK {
+			code = C.peercam_vp8_encode(e.c,
+				(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
+				C.int(img.YStride), C.int(img.CStride), C.int64_t(pts), C.ulong(duration), flags, C.int(layer))
+		}
+		if code != C.VPX_CODEC_OK {
+			return fmt.Errorf("encode a picture of %dx%d: %w", e.config.Width, e.config.Height, e.err(code))
+		}
+		return nil
+	}
+	least, most := e.config.MinQuantizer, e.config.MaxQuantizer
+	steadily := e.link != nil && e.config.Layered
+	if steadily {
+		least = e.link.least(t, least, most)
+	}
+	if err := encode(least, 1); err != nil {
+		return err
+	}
+	if steadily {
+		if e.c.key == 0 && e.link.again(int(e.c.size), e.kbits, int(e.c.quantizer), most) {
+			// Left out it must not be: its first encoding is what the next would refer to.
+			flags |= e.layers.again()
+			pts = e.clock.skip()
+			e.again++
+			if err := encode(most, 0); err != nil {
+				return err
+			}
+		}
+		e.link.sent(int(e.c.size), e.kbits, int(e.c.quantizer))
 	}
 	into.Data = append(into.Data, unsafe.Slice((*byte)(e.c.data), int(e.c.size))...)
 	into.Time = t
@@ -184,6 +212,19 @@ func (e *VP8Encoder) setRate(k int, layered bool) error {
 	}
 	e.kbits, e.config.Layered = k, layered
 	return nil
+}
+
+// SetSteady keeps the pictures of a stream in temporal layers from coming in larger
+// bursts than a link of the target's rate takes, at the price of some quality where
+// much changes at once; or no longer.
+func (e *VP8Encoder) SetSteady(steadily bool) {
+	if steadily == (e.link != nil) {
+		return
+	}
+	e.link = nil
+	if steadily {
+		e.link = &steady{}
+	}
 }
 
 // Hurry makes the encoder faster and coarser than chosen, by 0 to 2 steps, from
