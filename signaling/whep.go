@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -146,6 +147,13 @@ func readOffer(w http.ResponseWriter, r *http.Request) (string, *whepError) {
 		return "", refusal
 	case !strings.HasPrefix(body, "v=0") || !utf8.ValidString(body):
 		return "", problem(http.StatusBadRequest, "the body is not SDP: it must begin with v=0")
+	}
+	// A restart puts a section's candidates behind its name: it must stand once, or
+	// a small fragment makes an offer of any size.
+	_, _, mids := iceOf(body)
+	slices.Sort(mids)
+	if len(slices.Compact(slices.Clone(mids))) != len(mids) {
+		return "", problem(http.StatusBadRequest, "two media sections of the offer have the same a=mid")
 	}
 	return body, nil
 }

@@ -232,6 +232,7 @@ func TestWHEPRefuses(t *testing.T) {
 		"OPTIONS":             {method: "OPTIONS", path: "/whep/kitchen", status: 204, header: "Accept-Post", value: "application/sdp"},
 		"POST to a session":   {path: "/whep/kitchen/x", status: 405, header: "Allow", value: "PATCH, DELETE, OPTIONS"},
 		"no SDP":              {path: "/whep/kitchen", bearer: testToken, body: "hello", status: 400},
+		"a section twice":     {path: "/whep/kitchen", bearer: testToken, body: sdpOffer + strings.Repeat("a=mid:0\r\n", 2), status: 400},
 		"too large":           {path: "/whep/kitchen", bearer: testToken, body: "v=0" + strings.Repeat("x", 64<<10), status: 413},
 		"the camera says no":  {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeBadOffer), status: 422},
 		"the camera is busy":  {path: "/whep/kitchen", bearer: testToken, reply: bye(CodeBusy), status: 503, header: "Retry-After", value: "2"},
