@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -10,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 )
 
 // startPulse starts a PulseAudio of the test's own, to which PULSE_SERVER leads
@@ -63,7 +63,8 @@ func plugTone(pactl func(args ...string) string) {
 }
 
 // toneVariable says for how long the tone is listened to, as in 10m: then not
-// a moment of it may be missing. Without, ten seconds are, of which some may.
+// a moment of it may be missing, neither in the browser nor in what is sent.
+// Without, ten seconds are, of which some may.
 const toneVariable = "PEERCAM_TEST_TONE"
 
 // TestAToneGoesThroughTheMicrophone plays 1 kHz, and listens in the browser.
@@ -76,6 +77,10 @@ func TestAToneGoesThroughTheMicrophone(t *testing.T) {
 	}
 	l := newLipsyncer(t, "--mic", "ear")
 	l.heard(0.2, 1)
+	sent := func() []int16 { return nil }
+	if strict {
+		sent = recordSent(t, l.program.first, listen)
+	}
 	best, pitch := math.Inf(1), 0.0
 	gaps, moments := 0, 0
 	concealed := func() float64 {
@@ -90,13 +95,11 @@ func TestAToneGoesThroughTheMicrophone(t *testing.T) {
 				best, pitch = d, hz
 			}
 		}
-		for i := quarter; i+480 <= len(pcm); i += 480 {
-			moments++
-			if peak(pcm[i:i+480]) < 0.5*peak(pcm) {
-				gaps++
-			}
-		}
+		more, of := silent(pcm[quarter:])
+		gaps, moments = gaps+more, moments+of
 	}
+	lost, of := silent(sent())
+	t.Logf("of what was sent %d of %d moments of 10 ms are silent", lost, of)
 	t.Logf("%.3f Hz, THD+N %.2f %%; %d of %d moments of 10 ms silent, %.0f samples concealed", pitch, 100*best, gaps, moments, concealed()-before)
 	if math.Abs(pitch-1000) > 1 {
 		t.Errorf("1000 Hz became %.2f Hz", pitch)
@@ -108,6 +111,42 @@ func TestAToneGoesThroughTheMicrophone(t *testing.T) {
 	if strict && gaps > 0 || gaps > moments/2 {
 		t.Errorf("%d of %d moments are silent", gaps, moments)
 	}
+	if lost > 0 {
+		t.Errorf("of what was sent %d of %d moments are silent", lost, of)
+	}
+}
+
+// silent counts the moments of 10 ms of a tone that are missing.
+func silent(pcm []int16) (gaps, moments int) {
+	tone := peak(pcm)
+	for ; len(pcm) >= 480; pcm = pcm[480:] {
+		moments++
+		if peak(pcm[:480]) < 0.5*tone {
+			gaps++
+		}
+	}
+	return gaps, moments
+}
+
+// recordSent has peercam itself watch for so long; wait is the sound it heard
+// but for the first second, at 48 kHz.
+func recordSent(t *testing.T, link string, d time.Duration) (wait func() []int16) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sent.ogg")
+	var log transcript
+	code := make(chan int, 1)
+	go func() {
+		code <- run(context.Background(), []string{"view", link, "--record", path, "--seconds", fmt.Sprint(d.Seconds())},
+			environment{stdin: strings.NewReader(""), stdout: &log, stderr: &log})
+	}()
+	return func() []int16 {
+		t.Helper()
+		if got := <-code; got != exitDone {
+			t.Fatalf("view ended with code %d: %s", got, log.String())
+		}
+		raw := ffmpeg(t, "ffmpeg", "-i", path, "-f", "s16le", "-ac", "1", "-ar", "48000", "-")
+		return samples(raw)[48000:]
+	}
 }
 
 // record is what the page gives in so many seconds, at 48 kHz.
@@ -117,6 +156,11 @@ func (l *lipsyncer) record(seconds int) []int16 {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return samples(raw)
+}
+
+// samples are those of signed 16 bit little endian.
+func samples(raw []byte) []int16 {
 	pcm := make([]int16, len(raw)/2)
 	for i := range pcm {
 		pcm[i] = int16(binary.LittleEndian.Uint16(raw[2*i:])) //nolint:gosec // as it was
@@ -148,79 +192,4 @@ func distortion(pcm []int16, hz float64) (best, pitch float64) {
 		}
 	}
 	return best, pitch
-}
-
-// BenchmarkLipSyncAtTheLoudspeaker measures the beep where it leaves the
-// browser for good: Chromium plays into PulseAudio, whose sink is recorded.
-// Beside it what Web Audio would say, for the instrument's own bias.
-func BenchmarkLipSyncAtTheLoudspeaker(b *testing.B) {
-	_, pactl := startPulse(b)
-	pactl("load-module", "module-null-sink", "sink_name=loudspeaker", "rate=48000", "channels=1")
-	pactl("set-default-sink", "loudspeaker")
-	ctx, stop, err := launch(chromedp.Flag("mute-audio", false), chromedp.Env("PULSE_SERVER="+os.Getenv("PULSE_SERVER")))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(stop)
-	l := lipsyncIn(b, openIn(b, ctx, "about:blank"), "--fps", "30")
-	const look = 12 * time.Second
-	pause(2 * settle)
-	beeps := recordBeeps(b, look)
-	flashes, byWebAudio := l.watch(look)
-	atLoudspeaker := lags(flashes, <-beeps)
-	if len(atLoudspeaker) == 0 || len(byWebAudio) == 0 {
-		b.Fatal("no flash and beep were seen together")
-	}
-	b.Logf("%.0f", atLoudspeaker)
-	report(b, median(atLoudspeaker), "lag-ms")
-	report(b, median(lags(flashes, byWebAudio)), "by-web-audio-ms")
-	report(b, js[struct{ Lag float64 }](l.view, "lipsync.believed()").Lag, "believed-ms")
-}
-
-// recordBeeps records the loudspeaker for so long, and tells when beeps began:
-// Unix milliseconds. The recording's beginning is reckoned from the piece that
-// came with the least delay; the sink's clock is the system's.
-func recordBeeps(b *testing.B, d time.Duration) <-chan []float64 {
-	cmd := exec.Command("parec", "-d", "loudspeaker.monitor", "--latency-msec=5", "--format=s16le", "--rate=48000", "--channels=1")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	found := make(chan []float64, 1)
-	go func() {
-		var onsets []int
-		samples, quiet := 0, 0
-		begun := math.Inf(1) // of the recording
-		buf := make([]byte, 4800)
-		for end := time.Now().Add(d); time.Now().Before(end); {
-			n, err := out.Read(buf)
-			if err != nil {
-				break
-			}
-			for i := 0; i+1 < n; i += 2 {
-				v := int16(binary.LittleEndian.Uint16(buf[i:])) //nolint:gosec // as it was
-				if v > -655 && v < 655 {
-					quiet++
-				} else {
-					if quiet > 48000*3/10 {
-						onsets = append(onsets, samples)
-					}
-					quiet = 0
-				}
-				samples++
-			}
-			begun = math.Min(begun, float64(time.Now().UnixMicro())/1000-float64(samples)/48)
-		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-		var beeps []float64
-		for _, at := range onsets {
-			beeps = append(beeps, begun+float64(at)/48)
-		}
-		found <- beeps
-	}()
-	return found
 }
