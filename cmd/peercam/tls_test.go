@@ -270,6 +270,8 @@ func TestSelfSigned(t *testing.T) {
 	stranger.logged("--signal-fingerprint")
 	deceived := shareOn(t, server.ws(), "--room", "attic", "--signal-fingerprint", strings.Repeat("00:", 31)+"00")
 	deceived.logged("somebody is in between")
+	stranger.stop()
+	deceived.stop()
 
 	camera := shareOn(t, server.ws(), "--signal-fingerprint", fingerprint)
 	ctx, stop, err := launch(chromedp.Flag("ignore-certificate-errors", true))
@@ -283,6 +285,7 @@ func TestSelfSigned(t *testing.T) {
 		t.Errorf("the camera's link is %s", camera.first)
 	}
 
+	camera.stop()
 	server.stop()
 	again := start(t, environment{}, "serve", "--listen", "127.0.0.1:0", "--tls-self-signed")
 	if !strings.Contains(again.stderr.String(), fingerprint) {
