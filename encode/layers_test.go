@@ -71,9 +71,8 @@ func TestAnyLayersDecode(t *testing.T) {
 			if c.cut {
 				pictures = restless
 			}
-			frames := layeredStream(t, VP8Config{Width: 176, Height: 144, Bitrate: c.bitrate, Layered: true}, pictures,
+			frames := layeredStream(t, VP8Config{Width: 176, Height: 144, Bitrate: c.bitrate, Layered: true, Steady: c.cut}, pictures,
 				func(i int, e *VP8Encoder) bool {
-					e.SetSteady(c.cut)
 					again = e.again
 					if c.flip > 0 && rng.IntN(c.flip) == 0 {
 						layered = !layered

@@ -64,7 +64,7 @@ func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, hurry int, 
 	bitrate := int(r.bitrate.Load())
 	if r.encoder == nil {
 		c := r.config
-		c.Width, c.Height, c.Bitrate, c.Layered = img.Rect.Dx(), img.Rect.Dy(), bitrate, layered
+		c.Width, c.Height, c.Bitrate, c.Layered, c.Steady = img.Rect.Dx(), img.Rect.Dy(), bitrate, layered, true
 		encoder, err := NewVP8(c)
 		if err != nil {
 			return err
@@ -77,16 +77,11 @@ func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, hurry int, 
 	if err := r.encoder.SetLayered(layered); err != nil {
 		return err
 	}
-	r.encoder.SetSteady(r.index > 0 || bitrate < r.config.Bitrate*linkLimited/100)
 	if err := r.encoder.Hurry(hurry); err != nil {
 		return err
 	}
 	return r.encoder.Encode(img, t, key, into)
 }
-
-// linkLimited is below what percentage of its most the largest rung's rate is one that
-// follows a link; smaller rungs are for those with links that limit.
-const linkLimited = 97
 
 // fail gives the encoder up for a second of frames, and says so once.
 func (r *rung) fail(err error, at time.Time) {

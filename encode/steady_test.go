@@ -84,12 +84,11 @@ func TestASteadyStreamCutsShort(t *testing.T) {
 	const fps, bitrate = 30, 500_000
 	pictures := cuts(640, 360, 200)
 	run := func(steadily bool) (most time.Duration, quality float64) {
-		e, err := NewVP8(VP8Config{Width: 640, Height: 360, Bitrate: bitrate, FPS: fps, Layered: true})
+		e, err := NewVP8(VP8Config{Width: 640, Height: 360, Bitrate: bitrate, FPS: fps, Layered: true, Steady: steadily})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer e.Close()
-		e.SetSteady(steadily)
 		viewers := [3]*viewer{newViewer(t), newViewer(t), newViewer(t)} // of layers up to
 		var f Frame
 		for i, p := range pictures {

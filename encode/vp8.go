@@ -33,6 +33,10 @@ type VP8Config struct {
 	KeyInterval int
 	// Layered divides the stream into three temporal layers; see LayerShare.
 	Layered bool
+	// Steady keeps the pictures of a stream in temporal layers from coming in larger
+	// bursts than a link of the target's rate takes, at the price of some quality where
+	// much changes at once.
+	Steady bool
 	// MinQuantizer and MaxQuantizer bound the quantizer, 0 to 63 (2 and 56).
 	MinQuantizer, MaxQuantizer int
 }
@@ -43,9 +47,9 @@ type VP8Encoder struct {
 	config VP8Config
 	clock  ptsClock
 	layers pattern
-	link   *steady // nil: the link takes whatever comes
-	again  int     // pictures made again to suit the link
-	kbits  int     // as libvpx knows it
+	link   steady
+	again  int // pictures made again to suit the link
+	kbits  int // as libvpx knows it
 
 	cpuUsed, hurry int // what was chosen, and how much faster it is by now
 
@@ -150,7 +154,7 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 		return nil
 	}
 	least, most := e.config.MinQuantizer, e.config.MaxQuantizer
-	steadily := e.link != nil && e.config.Layered
+	steadily := e.config.Steady && e.config.Layered
 	if steadily {
 		least = e.link.least(t, least, most)
 	}
@@ -212,19 +216,6 @@ func (e *VP8Encoder) setRate(k int, layered bool) error {
 	}
 	e.kbits, e.config.Layered = k, layered
 	return nil
-}
-
-// SetSteady keeps the pictures of a stream in temporal layers from coming in larger
-// bursts than a link of the target's rate takes, at the price of some quality where
-// much changes at once; or no longer.
-func (e *VP8Encoder) SetSteady(steadily bool) {
-	if steadily == (e.link != nil) {
-		return
-	}
-	e.link = nil
-	if steadily {
-		e.link = &steady{}
-	}
 }
 
 // Hurry makes the encoder faster and coarser than chosen, by 0 to 2 steps, from
