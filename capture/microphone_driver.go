@@ -34,6 +34,10 @@ const (
 	leastMicRate, mostMicRate = 8000, 192000
 	// micPeriod is how much sound the device hands over at once.
 	micPeriod = 10 * time.Millisecond
+	// micPeriods is for how many of these PulseAudio keeps room: it is no delay,
+	// but how long a busy machine may keep the callback waiting until sound is
+	// lost. miniaudio's own 3 are over in 30 ms.
+	micPeriods = 20
 	// micBegin and micStall are how long a microphone may take to begin
 	// (PulseAudio's null sink 2 s, Bluetooth longer), and then be silent:
 	// miniaudio does not notice every unplug.
@@ -208,6 +212,9 @@ func (m *malgoMicrophone) AudioRecord(p prop.Media) (audio.Reader, error) {
 		config.SampleRate = micRate
 	}
 	config.PeriodSizeInMilliseconds = uint32(micPeriod.Milliseconds())
+	if m.backend == malgo.BackendPulseaudio {
+		config.Periods = micPeriods
+	}
 	config.Capture = malgo.SubConfig{DeviceID: id, Format: malgo.FormatUnknown, Channels: uint32(max(1, min(p.ChannelCount, 2))), ShareMode: malgo.Shared}
 	config.Pulse.StreamNameCapture = "peercam"
 	in := micInput{ring: m.ring, stop: m.stop}
