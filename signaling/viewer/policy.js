@@ -17,13 +17,14 @@ export const SLEPT = 5000;
 export const GONE = 20_000;
 
 /**
- * Time to wait before the next try: doubles from 250 ms to 10 s, of which up to
- * half is random, so that the viewers of a restarted server do not come at once.
+ * Time to wait before the next try: doubles from 250 ms to 2 s, and to 10 s after some
+ * minutes, of which up to half is random, so that the viewers of a restarted server do
+ * not come at once. A camera that was switched off and on again is not waited for.
  * @param {number} attempt how many tries failed before
  * @param {number} random in [0, 1)
  */
 export function backoff(attempt, random) {
-  const full = Math.min(10_000, 250 * 2 ** Math.min(attempt, 16));
+  const full = Math.min(attempt < 200 ? 2000 : 10_000, 250 * 2 ** Math.min(attempt, 16));
   return full * (1 - random / 2);
 }
 

@@ -10,6 +10,8 @@ const JOIN_TIMEOUT = 8000;
 /** So long may pass without a message before the server is asked whether it is there. */
 const IDLE = 15_000;
 const PONG_TIMEOUT = 1000;
+/** Sockets that fail in a row before the server is asked by other means. */
+const KNOCK = 3;
 
 /**
  * @typedef {object} Refusal
@@ -24,6 +26,7 @@ export class Signaling {
   #attempt = 0;
   #closed = false;
   #expected;
+  #knock;
 
   /**
    * @param {{room: string, token: string, first?: WebSocket, expect?: object, onMessage: (message: object) => void, onChange: () => void}} options
@@ -54,6 +57,7 @@ export class Signaling {
   }
 
   #use(socket = openSocket()) {
+    this.#knock = undefined;
     this.#socket = socket;
     const join = () => {
       if (socket !== this.#socket) return;
@@ -136,10 +140,28 @@ export class Signaling {
     if (this.#closed) return;
     if (!this.refusal || this.refusal.retry) {
       const delay = this.refusal ? crowdedDelay : backoff;
-      this.#timer('retry', () => this.#use(), delay(this.#attempt++, Math.random()));
+      this.#timer('retry', () => this.#again(), delay(this.#attempt++, Math.random()));
       this.failures++;
     }
     this.onChange();
+  }
+
+  /**
+   * Tries again. Browsers hold back those who open sockets in vain, for seconds: whether
+   * a server that has been away for a while is there again is asked by other means.
+   */
+  async #again() {
+    if (this.failures > KNOCK && !this.refusal) {
+      const knock = (this.#knock = {});
+      const there = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(JOIN_TIMEOUT) }).then(() => true, () => false);
+      if (this.#knock !== knock || this.#closed) return;
+      if (!there) {
+        this.failures++;
+        this.#timer('retry', () => this.#again(), backoff(this.#attempt++, Math.random()));
+        return;
+      }
+    }
+    this.#use();
   }
 
   #timer(name, then, delay) {
