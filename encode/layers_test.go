@@ -109,7 +109,7 @@ func TestAnyLayersDecode(t *testing.T) {
 					}
 				}
 			}
-			if c.cut != (again > 5) {
+			if c.cut != (again > 2) {
 				t.Errorf("%d pictures were made again", again)
 			}
 			if c.bitrate < 100_000 && dropped < 20 || synced < 5 {

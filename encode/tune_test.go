@@ -10,22 +10,24 @@ func TestTune(t *testing.T) {
 		what             string
 		width, height    int
 		cores            int
-		slow             bool
+		slow, layered    bool
 		cpuUsed, threads int
 	}{
-		{"a thumbnail", 320, 180, 8, false, -4, 1},
-		{"VGA", 640, 480, 2, false, -6, 1},
-		{"720p on two cores", 1280, 720, 2, false, -6, 1},
-		{"720p on many", 1280, 720, 16, false, -6, 1},
-		{"1080p on two", 1920, 1080, 2, false, -6, 1},
-		{"1080p on a laptop", 1920, 1080, 8, false, -6, 2},
-		{"4K on a laptop", 3840, 2160, 8, false, -8, 4},
-		{"a thumbnail on a Pi", 320, 180, 4, true, -8, 1},
-		{"720p on a Pi", 1280, 720, 4, true, -10, 2},
-		{"1080p on a Pi", 1920, 1080, 4, true, -12, 2},
-		{"1080p on a Pi Zero", 1920, 1080, 1, true, -12, 1},
+		{"a thumbnail", 320, 180, 8, false, false, -4, 1},
+		{"VGA", 640, 480, 2, false, false, -6, 1},
+		{"720p on two cores", 1280, 720, 2, false, false, -6, 1},
+		{"720p in layers", 1280, 720, 2, false, true, -8, 1},
+		{"360p in layers", 640, 360, 2, false, true, -6, 1},
+		{"720p on many", 1280, 720, 16, false, false, -6, 1},
+		{"1080p on two", 1920, 1080, 2, false, false, -6, 1},
+		{"1080p on a laptop", 1920, 1080, 8, false, false, -6, 2},
+		{"4K on a laptop", 3840, 2160, 8, false, false, -8, 4},
+		{"a thumbnail on a Pi", 320, 180, 4, true, false, -8, 1},
+		{"720p on a Pi", 1280, 720, 4, true, false, -10, 2},
+		{"1080p on a Pi", 1920, 1080, 4, true, false, -12, 2},
+		{"1080p on a Pi Zero", 1920, 1080, 1, true, false, -12, 1},
 	} {
-		cpuUsed, threads := tune(c.width, c.height, c.cores, c.slow)
+		cpuUsed, threads := tune(c.width, c.height, c.cores, c.slow, c.layered)
 		if cpuUsed != c.cpuUsed || threads != c.threads {
 			t.Errorf("%s: cpu-used %d, %d threads; want %d, %d", c.what, cpuUsed, threads, c.cpuUsed, c.threads)
 		}
@@ -42,9 +44,12 @@ func TestPartitions(t *testing.T) {
 
 func TestMaxIntra(t *testing.T) {
 	for fps, want := range map[float64]int{1: 300, 10: 300, 15: 450, 30: 900} {
-		if got := maxIntraPercent(fps); got != want {
+		if got := maxIntraPercent(fps, false); got != want {
 			t.Errorf("%v frames a second: %d %%, want %d", fps, got, want)
 		}
+	}
+	if got := maxIntraPercent(30, true); got != 450 {
+		t.Errorf("30 frames a second in a steady stream: %d %%, want 450", got)
 	}
 }
 

@@ -87,7 +87,7 @@ func (e *VP8Encoder) open() error {
 	if c.Width < 1 || c.Height < 1 || c.Width > 16383 || c.Height > 16383 {
 		return fmt.Errorf("VP8 cannot encode %dx%d pixels: each side must be 1 to 16383", c.Width, c.Height)
 	}
-	cpuUsed, threads := tune(c.Width, c.Height, runtime.GOMAXPROCS(0), slowCores())
+	cpuUsed, threads := tune(c.Width, c.Height, runtime.GOMAXPROCS(0), slowCores(), c.Layered)
 	if c.CPUUsed != 0 {
 		cpuUsed = c.CPUUsed
 	}
@@ -109,7 +109,7 @@ func (e *VP8Encoder) open() error {
 		cpu_used:        C.int(cpuUsed),
 		min_q:           C.uint(c.MinQuantizer), max_q: C.uint(c.MaxQuantizer),
 		key_interval:  C.uint(c.KeyInterval),
-		max_intra_pct: C.uint(maxIntraPercent(c.FPS)),
+		max_intra_pct: C.uint(maxIntraPercent(c.FPS, c.Steady)),
 	}
 	if code := C.peercam_vp8_open(e.c, &s); code != C.VPX_CODEC_OK {
 		err := e.err(code)

@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/subtle"
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/pion/rtp"
 )
@@ -22,8 +23,9 @@ const (
 	rtpFixed    = 12 // bytes of an RTP header without extensions
 )
 
-// fec gathers packets until there are enough of them for parity packets, each of
-// which protects every n-th: so a few lost in a row fall to different ones.
+// fec gathers packets until there are enough of them for parity packets. Each packet
+// is in several of these, and few others are in the same ones: two losses are made
+// good if they are not, and one is even where a parity packet is lost with it.
 type fec struct {
 	parities [maxParities]parity
 	n        int // parity packets to be made of what is taken in; 0: nothing is
@@ -44,11 +46,31 @@ type parity struct {
 	size   int // of the longest
 }
 
+// memberships has, for each number of parity packets, the sets of them that one packet
+// after the other is in, as bits: those of two and three, as long as there are so many.
+var memberships = func() (all [maxParities][]uint8) {
+	all[0], all[1] = []uint8{0b1}, []uint8{0b11, 0b10, 0b01}
+	for n := 3; n <= maxParities; n++ {
+		for in := range uint8(1 << n) {
+			if k := bits.OnesCount8(in); k == 2 || k == 3 {
+				all[n-1] = append(all[n-1], in)
+			}
+		}
+	}
+	return all
+}()
+
 // begin says that a picture of so many packets comes, to be protected by n parity
 // packets; without effect while an earlier picture's wait for company.
 func (c *fec) begin(seq uint16, n int) {
-	if c.n == 0 && n > 0 {
-		c.n, c.base = min(n, maxParities), seq
+	if c.n > 0 || n <= 0 {
+		return
+	}
+	c.n, c.base = min(n, maxParities), seq
+	for i := range c.n {
+		p := &c.parities[i]
+		clear(p.body[:p.size])
+		p.mask, p.first, p.time, p.length, p.size = 0, [2]byte{}, 0, 0, 0
 	}
 }
 
@@ -62,19 +84,20 @@ func (c *fec) add(h *rtp.Header, payload []byte) {
 		return // it cannot be sent either
 	}
 	b := c.scratch[:n+copy(c.scratch[n:], payload)]
-	i := c.taken % c.n
-	p := &c.parities[i]
-	if c.taken == i {
-		clear(p.body[:p.size])
-		*p = parity{body: p.body}
+	in := memberships[c.n-1][c.taken%len(memberships[c.n-1])]
+	for i := range c.n {
+		if in>>i&1 == 0 {
+			continue
+		}
+		p := &c.parities[i]
+		p.mask |= 1 << (maxProtected - 1 - c.taken)
+		p.first[0] ^= b[0]
+		p.first[1] ^= b[1]
+		p.time ^= h.Timestamp
+		p.length ^= uint16(len(b) - rtpFixed) //nolint:gosec // at most maxPacket
+		p.size = max(p.size, len(b)-rtpFixed)
+		subtle.XORBytes(p.body[:], p.body[:], b[rtpFixed:])
 	}
-	p.mask |= 1 << (maxProtected - 1 - c.taken)
-	p.first[0] ^= b[0]
-	p.first[1] ^= b[1]
-	p.time ^= h.Timestamp
-	p.length ^= uint16(len(b) - rtpFixed) //nolint:gosec // at most maxPacket
-	p.size = max(p.size, len(b)-rtpFixed)
-	subtle.XORBytes(p.body[:], p.body[:], b[rtpFixed:])
 	if c.taken++; c.taken == maxProtected {
 		c.close()
 	}

@@ -19,7 +19,7 @@ const (
 	repairTime                = 30 * time.Millisecond
 	shortestHold, longestHold = 50 * time.Millisecond, 250 * time.Millisecond
 	// protectedHold is for links on which parity packets repair most of the losses.
-	protectedHold = 40 * time.Millisecond
+	protectedHold = 50 * time.Millisecond
 	// A change is seen as a jerk of its own.
 	holdStep = 30 * time.Millisecond
 )

@@ -27,8 +27,8 @@ func TestPicturesAreHeldWhereLossMakesThemLate(t *testing.T) {
 		{time.Second, 0.006, 40 * ms, false, 120 * ms}, // again: the calm begins anew
 		{4 * time.Second, 0, 40 * ms, false, 120 * ms},
 		{5 * time.Second, 0, 40 * ms, false, 0},
-		{time.Second, 0.05, 60 * ms, true, 40 * ms},
-		{6 * time.Second, 0, 60 * ms, true, 40 * ms},
+		{time.Second, 0.05, 60 * ms, true, 50 * ms},
+		{6 * time.Second, 0, 60 * ms, true, 50 * ms},
 		{6 * time.Second, 0, 60 * ms, true, 0},
 		{time.Second, 0.2, time.Millisecond, false, 50 * ms},
 		{time.Second, 0.2, 3 * time.Second, false, 250 * ms},
