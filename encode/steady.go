@@ -10,31 +10,39 @@ import "time"
 type steady struct {
 	debt      time.Duration // what still waits
 	last      time.Time
-	quantizer float64 // average
+	gap       time.Duration // between pictures, on average
+	quantizer float64       // average
 }
 
 const (
-	// freeDebt is what the base layer's larger pictures come to.
+	// freeDebt, or freeGaps between pictures, is what the base layer's larger pictures
+	// come to.
 	freeDebt = 60 * time.Millisecond
-	// stepDebt is the debt beyond freeDebt that costs one step of 64 of the quantizer.
+	freeGaps = 1.8
+	// stepDebt is the debt beyond that costs one step of 64 of the quantizer.
 	stepDebt = 8 * time.Millisecond
-	// mostTime is how long one picture may take. One that would take longer is made
-	// again, as coarse as can be: what comes after makes up for it.
+	// mostTime, or mostGaps between pictures, is how long one picture may take. One that
+	// would take longer is made again, as coarse as can be: what comes after makes up
+	// for it.
 	mostTime = 150 * time.Millisecond
+	mostGaps = 4.5
 	// coarseSteps below the coarsest nothing is gained by making it again.
 	coarseSteps = 4
 )
 
-// least is the quantizer of the picture taken at t from least to most.
-func (s *steady) least(t time.Time, least, most int) int {
+// least is the quantizer, from least to most, of the picture taken at t, where they come
+// a gap apart.
+func (s *steady) least(t time.Time, gap time.Duration, least, most int) int {
+	s.gap = gap
 	if !s.last.IsZero() {
 		s.debt = max(0, s.debt-max(0, t.Sub(s.last)))
 	}
 	s.last = t
-	if s.debt <= freeDebt {
+	beyond := s.debt - longer(freeDebt, freeGaps, gap)
+	if beyond <= 0 {
 		return least
 	}
-	return min(max(least, int(s.quantizer)+int((s.debt-freeDebt)/stepDebt)), most)
+	return min(max(least, int(s.quantizer)+int(beyond/stepDebt)), most)
 }
 
 // sent accounts for a picture of so many bytes, made with that quantizer.
@@ -48,7 +56,12 @@ func (s *steady) sent(size, kbits, quantizer int) {
 
 // again tells that the picture is to be made again.
 func (s *steady) again(size, kbits, quantizer, most int) bool {
-	return takes(size, kbits) > mostTime && quantizer < most-coarseSteps
+	return takes(size, kbits) > longer(mostTime, mostGaps, s.gap) && quantizer < most-coarseSteps
+}
+
+// longer is the longer one of d and so many gaps.
+func longer(d time.Duration, gaps float64, gap time.Duration) time.Duration {
+	return max(d, time.Duration(gaps*float64(gap)))
 }
 
 // takes is how long so many bytes take.

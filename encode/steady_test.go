@@ -13,7 +13,7 @@ func TestSteady(t *testing.T) {
 	var s steady
 	i := 0
 	show := func(bytes int) (least int) {
-		least = s.least(at(i), 2, 56)
+		least = s.least(at(i), gap, 2, 56)
 		s.sent(bytes, kbits, max(least, 20))
 		i++
 		return least
@@ -45,6 +45,22 @@ func TestSteady(t *testing.T) {
 	if q := show(fair); q != 2 {
 		t.Errorf("quantizers from %d after a pause", q)
 	}
+	i += 3000
+	// A camera of five pictures a second, of which each takes 200 ms of the rate.
+	for k := range 100 {
+		size := fair * 6 * 16 / 10 // the base layer
+		if k%4 != 0 {
+			size = fair * 6 * 8 / 10
+		}
+		if q := s.least(at(i+6*k), 6*gap, 2, 56); q != 2 {
+			t.Fatalf("quantizers from %d for a slow camera's fair pictures", q)
+		}
+		if s.again(size, kbits, 20, 56) {
+			t.Fatal("a slow camera's picture is made again, for it takes long by nature")
+		}
+		s.sent(size, kbits, 20)
+	}
+	s.least(at(i+10_000), gap, 2, 56)
 	for _, c := range []struct {
 		size, quantizer int
 		want            bool

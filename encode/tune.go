@@ -61,7 +61,7 @@ func partitionsLog2(threads int) int {
 // so that it passes the link in 300 ms; in a steady stream no more than any picture.
 func maxIntraPercent(fps float64, steadily bool) int {
 	if steadily {
-		return max(300, int(100*fps*mostTime.Seconds()))
+		return int(100 * max(mostGaps, fps*mostTime.Seconds()))
 	}
 	return max(300, int(0.5*600*fps/10))
 }

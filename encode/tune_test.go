@@ -48,8 +48,10 @@ func TestMaxIntra(t *testing.T) {
 			t.Errorf("%v frames a second: %d %%, want %d", fps, got, want)
 		}
 	}
-	if got := maxIntraPercent(30, true); got != 450 {
-		t.Errorf("30 frames a second in a steady stream: %d %%, want 450", got)
+	for fps, want := range map[float64]int{5: 450, 30: 450, 60: 900} {
+		if got := maxIntraPercent(fps, true); got != want {
+			t.Errorf("%v frames a second in a steady stream: %d %%, want %d", fps, got, want)
+		}
 	}
 }
 

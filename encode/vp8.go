@@ -156,7 +156,7 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 	least, most := e.config.MinQuantizer, e.config.MaxQuantizer
 	steadily := e.config.Steady && e.config.Layered
 	if steadily {
-		least = e.link.least(t, least, most)
+		least = e.link.least(t, time.Duration(duration)*time.Second/clockRate, least, most)
 	}
 	if err := encode(least, 1); err != nil {
 		return err
