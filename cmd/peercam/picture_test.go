@@ -45,6 +45,7 @@ func (v *view) chosen() string {
 
 func (v *view) press(keys string) {
 	v.t.Helper()
+	v.until("document.getElementById('help')") // what listens to keys comes after the picture
 	if err := chromedp.Do(v.ctx, chromedp.KeyEvent(keys)); err != nil {
 		v.t.Fatal(err)
 	}

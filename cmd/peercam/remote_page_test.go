@@ -150,6 +150,7 @@ func TestThePageTurnsAndCoversTheCamera(t *testing.T) {
 	p := share(t)
 	v := open(t, p.first)
 	v.live()
+	v.until("document.querySelector(%q)?.getBoundingClientRect().width", setupButton) // it is known what the camera has
 	v.press("c")
 	v.until("document.querySelector(%q)", setupPanel)
 	v.enter("Turn", "90")

@@ -12,6 +12,8 @@ const byId = (id) => document.getElementById(id);
 /** Controls and the like, and the words for all but the usual: what can wait until there is a picture. */
 let later = null;
 let isLoading = false;
+/** The server went away before they came: a few words must do. */
+let isWordless = false;
 async function loadLater() {
   if (isLoading) return;
   isLoading = true;
@@ -20,7 +22,9 @@ async function loadLater() {
     later = await Later.make({ viewer, stage, room: name, about, key, say });
   } catch {
     isLoading = false;
-    setTimeout(loadLater, 2000); // the server went away meanwhile
+    isWordless = true;
+    setTimeout(loadLater, 2000);
+    render();
     return;
   }
   render();
@@ -30,8 +34,13 @@ async function loadLater() {
 const BEFORE = { state: 'connecting', code: '' };
 /** @type {import('./words.js').Words} */
 const CONNECTING = { icon: CAMERA, title: 'Connecting', why: '', then: '', action: '', busy: true };
+const BUSY = ['connecting', 'waiting', 'reconnecting'];
+const isUsual = ({ state, code }) => state === 'live' || (state === 'connecting' && !code);
+const fewWords = ({ state, detail }) => ({
+  ...CONNECTING, title: state[0].toUpperCase() + state.slice(1), why: detail ?? '', busy: BUSY.includes(state),
+});
 const texts = {
-  words: (view) => (view.state === 'live' ? null : later?.words(view) ?? CONNECTING),
+  words: (view) => (view.state === 'live' ? null : later?.words(view) ?? (isUsual(view) ? CONNECTING : fewWords(view))),
   pause: (camera) => later?.pause(camera) ?? '',
 };
 
@@ -53,8 +62,7 @@ function render() {
   const { focused } = stage;
   const whole = stopped ?? live?.view ?? BEFORE;
   const now = focused && whole.state !== 'refused' ? focused.camera.view : whole;
-  const isUsual = now.state === 'live' || (now.state === 'connecting' && !now.code);
-  const view = later || isUsual ? now : BEFORE; // nothing is said before there are words for it
+  const view = later || isWordless || isUsual(now) ? now : BEFORE; // nothing is said before there are words for it
   if (root.dataset.state !== view.state) root.dataset.state = view.state;
   if (root.dataset.code !== view.code) root.dataset.code = view.code;
 
@@ -67,7 +75,7 @@ function render() {
   const spoken = text ? `${text.title}. ${text.why}` : 'Live';
   if (spoken !== announced) say(announced = spoken);
   // at once when there is something to say; else while the first picture is being painted
-  if (!isUsual) loadLater();
+  if (!isUsual(now) && !isWordless) loadLater();
   else if (now.state === 'live' && !isLoading) setTimeout(loadLater, 50);
   later?.update(view);
 }
