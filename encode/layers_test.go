@@ -66,7 +66,7 @@ func TestAnyLayersDecode(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, 4))
-			layered, again := true, 0
+			layered, again := true, uint64(0)
 			pictures := calm
 			if c.cut {
 				pictures = restless

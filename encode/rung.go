@@ -21,8 +21,8 @@ type rung struct {
 	retry   time.Time // by frame time, when to build it again
 	log     *slog.Logger
 
-	encoded, keyFrames, skipped, bytes atomic.Uint64
-	spent                              atomic.Int64 // ns
+	encoded, keyFrames, skipped, again, bytes atomic.Uint64
+	spent                                     atomic.Int64 // ns
 }
 
 // encode encodes img, taken at t, in temporal layers or not, so many steps
@@ -80,7 +80,10 @@ func (r *rung) try(img *image.YCbCr, t time.Time, key, layered bool, hurry int, 
 	if err := r.encoder.Hurry(hurry); err != nil {
 		return err
 	}
-	return r.encoder.Encode(img, t, key, into)
+	before := r.encoder.again
+	err := r.encoder.Encode(img, t, key, into)
+	r.again.Add(r.encoder.again - before)
+	return err
 }
 
 // fail gives the encoder up for a second of frames, and says so once.

@@ -30,8 +30,9 @@ type RungStats struct {
 	// Bitrate is the target, bit/s.
 	Bitrate int
 	// Encoded counts frames handed on, KeyFrames those of them that are key
-	// frames, Skipped those that the rate control left out, Bytes their sizes.
-	Encoded, KeyFrames, Skipped, Bytes uint64
+	// frames, Skipped those that the rate control left out, Again those encoded a second
+	// time to suit a link of the target's rate, Bytes their sizes.
+	Encoded, KeyFrames, Skipped, Again, Bytes uint64
 	// Spent is the time that encoding took.
 	Spent time.Duration
 }
@@ -51,6 +52,7 @@ func (l *Ladder) Stats() LadderStats {
 			Encoded:   r.encoded.Load(),
 			KeyFrames: r.keyFrames.Load(),
 			Skipped:   r.skipped.Load(),
+			Again:     r.again.Load(),
 			Bytes:     r.bytes.Load(),
 			Spent:     time.Duration(r.spent.Load()),
 		})

@@ -33,9 +33,9 @@ type VP8Config struct {
 	KeyInterval int
 	// Layered divides the stream into three temporal layers; see LayerShare.
 	Layered bool
-	// Steady keeps the pictures of a stream in temporal layers from coming in larger
-	// bursts than a link of the target's rate takes, at the price of some quality where
-	// much changes at once.
+	// Steady keeps pictures from coming in larger bursts than a link of the target's rate
+	// takes, at the price of some quality where much changes at once: key frames, and in
+	// temporal layers all.
 	Steady bool
 	// MinQuantizer and MaxQuantizer bound the quantizer, 0 to 63 (2 and 56).
 	MinQuantizer, MaxQuantizer int
@@ -48,8 +48,8 @@ type VP8Encoder struct {
 	clock  ptsClock
 	layers pattern
 	link   steady
-	again  int // pictures made again to suit the link
-	kbits  int // as libvpx knows it
+	again  uint64 // pictures made again to suit the link
+	kbits  int    // as libvpx knows it
 
 	cpuUsed, hurry int // what was chosen, and how much faster it is by now
 
@@ -97,6 +97,7 @@ func (e *VP8Encoder) open() error {
 	e.cpuUsed, cpuUsed = cpuUsed, hurried(cpuUsed, e.hurry)
 	e.kbits = kbits(c.Bitrate)
 	e.layers = pattern{layered: c.Layered}
+	e.link = steady{}
 	layered := C.int(0)
 	if c.Layered {
 		layered = 1

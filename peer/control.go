@@ -116,9 +116,9 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 // mend lets the repair of losses follow what the link loses.
 func (s *Session) mend(now time.Time) {
 	loss, round := s.estimator.Loss(), s.estimator.round()
-	s.hold(s.playout.next(now, loss, round, s.protection.on))
-	s.protection.on = s.playout.delay > 0 && s.video.hasFEC && worthParity(s.estimator.Burst(), round)
-	s.protection.loss = loss
+	worth := s.video.hasFEC && s.protection.worth(s.estimator.Burst(), round)
+	s.hold(s.playout.next(now, loss, round, worth))
+	s.protection.on, s.protection.loss = worth && s.playout.delay > 0, loss
 	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
 		s.p.adapt(now, false)
 	}

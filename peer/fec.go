@@ -4,6 +4,8 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"math/bits"
+	"slices"
+	"time"
 
 	"github.com/pion/rtp"
 )
@@ -28,11 +30,11 @@ const (
 // good if they are not, and one is even where a parity packet is lost with it.
 type fec struct {
 	parities [maxParities]parity
-	n        int // parity packets to be made of what is taken in; 0: nothing is
-	taken    int // packets
-	pictures int
+	n        int    // parity packets to be made of what is taken in; 0: nothing is
+	taken    int    // packets
 	base     uint16 // number of the first
-	due      int    // parity packets finished and not sent: the last ones of n
+	opened   time.Time
+	due      int // parity packets finished and not sent: the last ones of n
 	scratch  [maxPacket + rtpFixed]byte
 }
 
@@ -47,28 +49,35 @@ type parity struct {
 }
 
 // memberships has, for each number of parity packets, the sets of them that one packet
-// after the other is in, as bits: those of two and three, as long as there are so many.
+// after the other is in, as bits: those of two and three, as long as there are so many;
+// first those that reach all of them soonest.
 var memberships = func() (all [maxParities][]uint8) {
 	all[0], all[1] = []uint8{0b1}, []uint8{0b11, 0b10, 0b01}
 	for n := 3; n <= maxParities; n++ {
+		sets := &all[n-1]
+		for i := range n {
+			*sets = append(*sets, 1<<i|1<<((i+1)%n))
+		}
 		for in := range uint8(1 << n) {
-			if k := bits.OnesCount8(in); k == 2 || k == 3 {
-				all[n-1] = append(all[n-1], in)
+			if k := bits.OnesCount8(in); (k == 2 || k == 3) && !slices.Contains(*sets, in) {
+				*sets = append(*sets, in)
 			}
 		}
 	}
 	return all
 }()
 
-// begin says that a picture of so many packets comes, to be protected by n parity
-// packets; without effect while an earlier picture's wait for company.
-func (c *fec) begin(seq uint16, n int) {
-	if c.n > 0 || n <= 0 {
+// begin says that a packet comes that n parity packets are to protect, those that wait
+// for company with it.
+func (c *fec) begin(now time.Time, seq uint16, n int) {
+	if c.due > 0 || n <= c.n {
 		return
 	}
-	c.n, c.base = min(n, maxParities), seq
-	for i := range c.n {
-		p := &c.parities[i]
+	if c.n == 0 {
+		c.base, c.opened = seq, now
+	}
+	for n = min(n, maxParities); c.n < n; c.n++ {
+		p := &c.parities[c.n]
 		clear(p.body[:p.size])
 		p.mask, p.first, p.time, p.length, p.size = 0, [2]byte{}, 0, 0, 0
 	}
@@ -103,35 +112,39 @@ func (c *fec) add(h *rtp.Header, payload []byte) {
 	}
 }
 
-// finish ends a picture. Parity packets are due when enough packets have come
-// together, or too many pictures: whose packets wait longer are asked for before.
-func (c *fec) finish() {
-	if !c.takes() || c.taken == 0 {
-		return
-	}
-	c.pictures++
-	if c.taken >= leastProtected || c.pictures >= mostPictures {
+// finish ends a picture, where they come a gap apart. Parity packets are due when enough
+// packets have come together, or when the next picture comes so late that its would be
+// of no use.
+func (c *fec) finish(now time.Time, gap time.Duration) {
+	if c.takes() && c.taken > 0 && (c.taken >= leastProtected || now.Add(gap).Sub(c.opened) > protectedHold) {
 		c.close()
 	}
 }
 
-const (
-	leastProtected = 3
-	mostPictures   = 2
-)
+const leastProtected = 3
 
-// close makes the parity packets due.
+// close makes the parity packets due that protect any.
 func (c *fec) close() {
-	c.n = min(c.n, c.taken)
+	for i := 0; i < c.n; {
+		if p := &c.parities[i]; p.mask != 0 {
+			i++
+			continue
+		}
+		c.n--
+		c.parities[i], c.parities[c.n] = c.parities[c.n], c.parities[i]
+	}
 	c.due = c.n
 }
+
+// drop forgets what was taken in and what is due: its pictures have been given up.
+func (c *fec) drop() { c.n, c.taken, c.due = 0, 0, 0 }
 
 // next writes the payload of the next parity packet for the stream ssrc, and returns
 // its length.
 func (c *fec) next(b []byte, ssrc uint32) int {
 	p := &c.parities[c.n-c.due]
 	if c.due--; c.due == 0 {
-		c.n, c.taken, c.pictures = 0, 0, 0
+		c.drop()
 	}
 	b[0] = p.first[0] & 0x3f // R and F are 0: a mask follows; P, X and CC
 	b[1] = p.first[1]

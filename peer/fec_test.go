@@ -51,6 +51,9 @@ func recoverLost(t *testing.T, parity []byte, got map[uint16][]byte, seq uint16)
 		}
 		length ^= uint16(len(p) - rtpFixed)
 	}
+	if mask&0x7fff == 0 {
+		t.Fatal("a parity packet that protects none")
+	}
 	if !covered {
 		return nil
 	}
@@ -65,6 +68,7 @@ func recoverLost(t *testing.T, parity []byte, got map[uint16][]byte, seq uint16)
 func protect(t *testing.T, c *fec, rng *rand.Rand, seq uint16, pictures []int, parities func(int) int) (media map[uint16][]byte, parity [][]byte) {
 	t.Helper()
 	media = map[uint16][]byte{}
+	const gap = time.Second / 30
 	b := make([]byte, maxPacket)
 	for i, n := range pictures {
 		for part := range n {
@@ -81,7 +85,8 @@ func protect(t *testing.T, c *fec, rng *rand.Rand, seq uint16, pictures []int, p
 			for k := range payload {
 				payload[k] = byte(rng.Uint32())
 			}
-			c.begin(seq, parities(n-part))
+			now := time.Unix(1000, 0).Add(time.Duration(i) * gap)
+			c.begin(now, seq, parities(n-part))
 			if c.takes() {
 				c.add(&h, payload)
 			}
@@ -92,7 +97,7 @@ func protect(t *testing.T, c *fec, rng *rand.Rand, seq uint16, pictures []int, p
 			media[seq] = append(raw, payload...)
 			seq++
 			if part == n-1 {
-				c.finish()
+				c.finish(now, gap)
 			}
 			for c.due > 0 {
 				parity = append(parity, bytes.Clone(b[:c.next(b, h.SSRC)]))
@@ -133,6 +138,9 @@ func TestParityMakesLostPacketsAgain(t *testing.T) {
 		{[]int{9, 8, 10}, 2, 2, 0},
 		{[]int{15, 15}, 3, 2, 1},
 		{[]int{40}, 6, 2, 1},
+		{[]int{10}, 5, 2, 1},
+		{[]int{12}, 6, 2, 1},
+		{[]int{1, 14}, 4, 1, 0},
 		{[]int{4, 7}, 2, 2, 0},
 		{[]int{5}, 9, 2, 1}, // no more than packets
 	} {
@@ -216,14 +224,24 @@ func TestProtection(t *testing.T) {
 			t.Errorf("%+v: %d parity packets", c, got)
 		}
 	}
-	if worthParity(1.1, 10*time.Millisecond) {
-		t.Error("parity where asking again is as quick")
-	}
-	if worthParity(5, 60*time.Millisecond) {
-		t.Error("parity against losses of five in a row")
-	}
-	if !worthParity(1.1, 60*time.Millisecond) {
-		t.Error("no parity on a long link that loses single packets")
+	for _, c := range []struct {
+		on    bool
+		burst float64
+		round time.Duration
+		want  bool
+	}{
+		{false, 1.1, 10 * time.Millisecond, false}, // asking again is as quick
+		{false, 5, 60 * time.Millisecond, false},   // it would have to be as much as the picture
+		{false, 1.1, 60 * time.Millisecond, true},
+		{false, 2.1, 60 * time.Millisecond, false},
+		{true, 2.1, 60 * time.Millisecond, true}, // not for so little
+		{true, 1.1, 20 * time.Millisecond, true},
+		{true, 3, 60 * time.Millisecond, false},
+	} {
+		p := protection{on: c.on}
+		if got := p.worth(c.burst, c.round); got != c.want {
+			t.Errorf("%+v: worth %v", c, got)
+		}
 	}
 	p := protection{on: true}
 	p.sent(900, 0)
@@ -233,5 +251,13 @@ func TestProtection(t *testing.T) {
 	}
 	if got := p.share(); got != 25 {
 		t.Errorf("share %d %% with nothing sent since, want 25 still", got)
+	}
+	p.sent(100, 100)
+	if got := p.share(); got != mostShare {
+		t.Errorf("share %d %% of next to nothing, want %d", got, mostShare)
+	}
+	p.on = false
+	if got := p.share(); got != 0 {
+		t.Errorf("share %d %% when there is no parity any more", got)
 	}
 }

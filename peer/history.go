@@ -39,15 +39,10 @@ const (
 	resendPause = 10 * time.Millisecond
 )
 
-// lost notes that its last sending was lost, as its viewer reports, so that it should
-// be sent again at once.
-func (p *sentPacket) lost(now time.Time) bool {
-	if p.resends == maxResends {
-		return false
-	}
+// lost notes that it is sent again at once, its last sending being lost.
+func (p *sentPacket) lost(now time.Time) {
 	p.resent = now
 	p.resends++
-	return true
 }
 
 // again tells whether the packet should be sent again now, and notes that it

@@ -21,12 +21,16 @@ const (
 	shortRound = 25 * time.Millisecond
 	// longBurst is how many packets are lost in a row where parity is of no use: it
 	// would have to be as much as the picture.
-	longBurst = 2
+	longBurst = 2.
+	mostShare = 40
 )
 
-// worthParity tells whether parity packets repair better than asking again, on a
-// link that loses so many packets at a time.
-func worthParity(burst float64, round time.Duration) bool {
+// worth tells whether parity packets repair better than asking again, on a link that
+// loses so many packets at a time. It does not change its mind for a little.
+func (p *protection) worth(burst float64, round time.Duration) bool {
+	if p.on {
+		return round >= shortRound*3/4 && burst < longBurst*5/4.
+	}
 	return round >= shortRound && burst < longBurst
 }
 
@@ -46,11 +50,15 @@ func (p *protection) sent(media, parity int) {
 	p.extra += parity
 }
 
-// share is what parity adds to the picture, in percent.
+// share is what parity adds to the picture, in percent. Where next to nothing is sent
+// that is no measure of what more would take.
 func (p *protection) share() int {
 	if p.media > 0 {
-		p.percent = 100 * p.extra / p.media
+		p.percent = min(100*p.extra/p.media, mostShare)
 		p.media, p.extra = 0, 0
+	}
+	if !p.on {
+		p.percent = 0
 	}
 	return p.percent
 }

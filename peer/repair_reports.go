@@ -3,8 +3,7 @@ package peer
 import "github.com/pion/webrtc/v4"
 
 // readRepairRTCP reads what the viewer says about the RTX and FlexFEC streams, until
-// the connection closes. A
-// browser names the stream that it heard last in its transport-wide feedback, and
+// the connection closes. A browser names the stream that it heard last in its transport-wide feedback, and
 // pion sorts RTCP by that: what it says after a packet sent again, parity or a probe,
 // when it matters most, would be lost.
 //

@@ -27,6 +27,9 @@ func (s *Session) takeFrame(now time.Time, f *encode.Frame) {
 		s.p.adapt(now, true) // the rung before may be wanted by nobody now
 		s.sayStats = true
 	}
+	if f.Key {
+		s.fec.drop()
+	}
 	if !s.outbox.add(f, layer, s.backlog()) {
 		if f.Layer <= sel.layer {
 			s.counters.FramesDropped.Add(1)
@@ -104,7 +107,7 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 		s.begin(f)
 	}
 	t.header.SequenceNumber++
-	s.fec.begin(t.header.SequenceNumber, s.protection.parities(parts-part))
+	s.fec.begin(now, t.header.SequenceNumber, s.protection.parities(parts-part))
 	p := sentPacket{
 		frame: f, seq: t.header.SequenceNumber, pictureID: s.pictureID, baseID: s.baseID,
 		part: uint16(part), parts: uint16(parts), timestamp: t.last.timestamp, //nolint:gosec // few
@@ -118,7 +121,7 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 	s.history.put(p)
 	s.outbox.sent(part == parts-1)
 	if part == parts-1 {
-		s.fec.finish()
+		s.fec.finish(now, s.frameGap)
 		s.counters.Frames.Add(1)
 		if s.lastReport.IsZero() {
 			s.sendReports(time.Now())
@@ -138,6 +141,9 @@ func (s *Session) begin(f *encode.Frame) {
 	// After hours without a picture the difference wraps, and says nothing.
 	if s.begun && f.Time.Sub(t.last.time) < time.Hour && int32(timestamp-t.last.timestamp) <= 0 { //nolint:gosec // wraps
 		timestamp = t.last.timestamp + 1 // the same picture on another rung
+	}
+	if gap := f.Time.Sub(t.last.time); s.begun && gap > 0 {
+		s.frameGap = min(gap, time.Second)
 	}
 	s.begun = true
 	s.probes.Store(t.hasRTX)
@@ -255,9 +261,10 @@ func (s *Session) resendLost(now time.Time, a *Ack) {
 	if p == nil || p.newest != a.Seq || !s.video.hasRTX || int16(a.Media-s.keyStart) < 0 { //nolint:gosec // wraps
 		return
 	}
-	if s.blocked() || s.outbox.holdsKey() || !s.repair.spend(maxPacket) || !p.lost(now) {
+	if s.blocked() || s.outbox.holdsKey() || p.resends == maxResends || !s.repair.spend(maxPacket) {
 		return
 	}
+	p.lost(now)
 	s.counters.Resent.Add(1)
 	s.sendAgain(now, p, 0)
 }

@@ -98,6 +98,7 @@ type Session struct {
 	pictureID          uint16
 	baseID             uint8 // TL0PICIDX of RFC 7741
 	begun              bool
+	frameGap           time.Duration // between the last two pictures
 	sending            int
 	size               encode.Size
 	keyStart           uint16 // sequence number with which the last key frame begins
@@ -144,6 +145,7 @@ func (s *Session) run(ctx context.Context) {
 			s.sayStats = true
 			if s.selection.Load().paused {
 				s.outbox.clear()
+				s.fec.drop()
 			}
 		}
 		if s.sayStats {
@@ -232,7 +234,7 @@ func (s *Session) onConnected(now time.Time) {
 	s.lastHeard = now
 	s.p.arrived(now)
 	if err := s.readRepairRTCP(); err != nil {
-		s.log.Debug("reading RTCP about the RTX stream", "err", err)
+		s.log.Debug("reading RTCP about the RTX and FlexFEC streams", "err", err)
 	}
 	s.log.Info("viewer connected", "after_ms", now.Sub(s.started).Milliseconds(), "path", s.path())
 }

@@ -12,8 +12,9 @@ const (
 	descriptorSize = 6
 	// maxHeader is the RTP header with all extensions we may add.
 	maxHeader = 12 + 4 + 24
-	// A parity packet is longer than the longest that it protects.
-	maxChunk = maxPacket - maxHeader - descriptorSize - fecHeaderSize
+	// A parity packet is longer than the longest that it protects: by its own header, and
+	// by the extensions of that one's.
+	maxChunk = maxPacket - maxHeader - descriptorSize - fecHeaderSize - 4
 )
 
 // putDescriptor writes the payload descriptor of RFC 7741, section 4.2, and

@@ -84,6 +84,7 @@ func (m *monitor) report(e *exposition) {
 		e.gauge("peercam_rung_bitrate", label, r.Bitrate)
 		e.counter("peercam_frames_encoded_total", label, r.Encoded)
 		e.counter("peercam_frames_skipped_total", label, r.Skipped)
+		e.counter("peercam_frames_encoded_again_total", label, r.Again)
 		e.counter("peercam_key_frames_total", label, r.KeyFrames)
 		e.counter("peercam_encoded_bytes_total", label, r.Bytes)
 		e.counter("peercam_encode_seconds_total", label, r.Spent.Seconds())
