@@ -120,8 +120,15 @@ func openIn(t testing.TB, browser context.Context, link string) *view {
 
 func (v *view) goTo(link string) {
 	v.t.Helper()
-	if _, err := chromedp.Call(v.ctx, page.Navigate, page.NavigateParams{URL: link}); err != nil {
-		v.t.Fatal(err)
+	for deadline := time.Now().Add(patience); ; {
+		went, err := chromedp.Call(v.ctx, page.Navigate, page.NavigateParams{URL: link})
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		// A network that has just been set up may still be changing in Chromium's eyes.
+		if went.ErrorText != "net::ERR_NETWORK_CHANGED" || time.Now().After(deadline) {
+			break
+		}
 	}
 	v.until("document.body !== null") // not the load event, which waits for icons and the like
 }
