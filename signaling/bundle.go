@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tdewolff/minify/v2"
@@ -21,7 +22,7 @@ import (
 // begins a line, names what it means, and nothing is exported by default.
 type bundle struct {
 	fsys fs.FS
-	done map[string][]string // modules that the page has, and what they export
+	done map[string][]string // modules that the page has, and what they export; nil: being read
 }
 
 var (
@@ -51,16 +52,19 @@ func (b *bundle) module(file string) ([]byte, error) {
 }
 
 func (b *bundle) add(out *strings.Builder, file string) error {
-	if _, done := b.done[file]; done {
+	if exports, begun := b.done[file]; begun {
+		if exports == nil {
+			return fmt.Errorf("modules import each other in a ring, back to %s", file)
+		}
 		return nil
 	}
 	data, err := fs.ReadFile(b.fsys, file)
 	if err != nil {
 		return err
 	}
-	b.done[file] = nil // until it is known: modules do not import each other in a ring
+	b.done[file] = nil
 	var text strings.Builder
-	var exports []string
+	exports := []string{}
 	rest := string(data)
 	for rest != "" {
 		var line string
@@ -79,12 +83,17 @@ func (b *bundle) add(out *strings.Builder, file string) error {
 				if err := b.add(out, from); err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
+				for _, name := range names(imports[1]) {
+					if !slices.Contains(b.done[from], name) {
+						return fmt.Errorf("%s imports %s of %s, which does not export it", file, name, from)
+					}
+				}
 				line = "const " + imports[1] + " = " + moduleName(from) + ";"
 			case word != nil:
 				exports = append(exports, word[2])
 				line = strings.TrimPrefix(line, "export ")
 			case list != nil:
-				exports = append(exports, strings.FieldsFunc(list[1], func(r rune) bool { return r == ',' || r == ' ' })...)
+				exports = append(exports, names(list[1])...)
 				line = ""
 			default:
 				return fmt.Errorf("%s: bundles do not know this form: %s", file, line)
@@ -95,6 +104,11 @@ func (b *bundle) add(out *strings.Builder, file string) error {
 	b.done[file] = exports
 	fmt.Fprintf(out, "var %s = (() => {\n'use strict';\n%s\nreturn {%s};\n})();\n", moduleName(file), text.String(), strings.Join(exports, ", "))
 	return nil
+}
+
+// names are those in { one, two }.
+func names(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune("{,} ", r) })
 }
 
 // moduleName is the variable of a module: $peer of peer.js.

@@ -29,7 +29,11 @@ func (s *Server) Pages() http.Handler { return newPages(viewerFS(), s.opening) }
 // opening waits for the hub as long as ctx allows; without it a page asks later.
 func (s *Server) opening(ctx context.Context, room string) opening {
 	l := &look{room: room, reply: make(chan opening, 1)}
-	if ctx.Err() != nil || !s.post(event{what: eventLook, look: l}) {
+	select {
+	case s.events <- event{what: eventLook, look: l}:
+	case <-s.done:
+		return opening{}
+	case <-ctx.Done():
 		return opening{}
 	}
 	var o opening

@@ -10,16 +10,16 @@ import (
 	"fmt"
 	"html"
 	"io/fs"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// all: takes files that begin with _ too, as some of the vendored do.
-//
-//go:embed all:viewer
+//go:embed viewer
 var viewerFiles embed.FS
 
 func viewerFS() fs.FS {
@@ -88,15 +88,12 @@ var bundled = []string{"home.js", "later.js", "proof.js"}
 // room.
 func newPages(fsys fs.FS, opening func(context.Context, string) opening) *pages {
 	p := &pages{files: map[string]asset{}}
-	all := sha256.New()
 	texts := map[string][]byte{}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		texts[name], err = fs.ReadFile(fsys, name)
-		fmt.Fprintf(all, "%s %d ", name, len(texts[name]))
-		all.Write(texts[name])
 		return err
 	})
 	for _, name := range bundled {
@@ -113,11 +110,25 @@ func newPages(fsys fs.FS, opening func(context.Context, string) opening) *pages 
 		panic(err) // the files are part of the program
 	}
 	texts["main.js"] = p.rooms.script
-	p.version = "@" + base64.RawURLEncoding.EncodeToString(all.Sum(nil)[:9])
+	p.version = versionOf(texts, p.rooms.head, p.rooms.tail)
 	for name, text := range texts {
 		p.files[name] = newAsset(name, text, p.version)
 	}
 	return p
+}
+
+// versionOf names what is served, which changes with what bundles it, too.
+func versionOf(texts map[string][]byte, more ...[]byte) string {
+	all := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		fmt.Fprintf(all, "%s %d ", name, len(texts[name]))
+		all.Write(texts[name])
+	}
+	for _, text := range more {
+		fmt.Fprintf(all, "%d ", len(text))
+		all.Write(text)
+	}
+	return "@" + base64.RawURLEncoding.EncodeToString(all.Sum(nil)[:9])
 }
 
 func newAsset(name string, data []byte, version string) asset {

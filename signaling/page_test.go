@@ -141,6 +141,9 @@ func TestPagesAreWhole(t *testing.T) {
 	imports := regexp.MustCompile(`(?m)(?:from|import) *\(?'(\.[^']*)'`)
 	inlined := regexp.MustCompile(`(?s)<(script|style)>(.*?)</(?:script|style)>`)
 	later := regexp.MustCompile(`viewer\}(\w+\.js)`) // after the page's folder
+	linked := regexp.MustCompile("[\"'`]([\\w-]+\\.(?:css|svg|png|webmanifest))[\"'`]")
+	folder := regexp.MustCompile(`data-viewer="([^"]*)"`)
+	icons := regexp.MustCompile(`"src": *"([^"]*)"`)
 	seen := map[string]bool{}
 	var visit func(path, from string)
 	visit = func(path, from string) {
@@ -167,7 +170,7 @@ func TestPagesAreWhole(t *testing.T) {
 				}
 			}
 			for _, m := range later.FindAllStringSubmatch(body, -1) {
-				visit(path[:1]+"viewer/"+m[1], path)
+				visit(folder.FindStringSubmatch(body)[1]+m[1], path)
 			}
 			if body = inlined.ReplaceAllString(body, ""); strings.Contains(body, "<style") || strings.Contains(body, " style=") ||
 				strings.Contains(body, "data-inline") || strings.Contains(policy, "unsafe") || regexp.MustCompile(`<script(>| [^>]*[^"]>)|\son\w+=`).MatchString(body) {
@@ -181,10 +184,10 @@ func TestPagesAreWhole(t *testing.T) {
 				}
 			}
 		case strings.HasPrefix(kind, "text/javascript"):
-			for _, m := range later.FindAllStringSubmatch(body, -1) {
-				visit("/viewer/"+m[1], path)
-			}
 			dir := path[:strings.LastIndex(path, "/")]
+			for _, m := range append(later.FindAllStringSubmatch(body, -1), linked.FindAllStringSubmatch(body, -1)...) {
+				visit(dir+"/"+m[1], path)
+			}
 			for _, m := range imports.FindAllStringSubmatch(body, -1) {
 				ref := dir
 				rel := m[1]
@@ -193,15 +196,49 @@ func TestPagesAreWhole(t *testing.T) {
 				}
 				visit(ref+"/"+strings.TrimPrefix(rel, "./"), path)
 			}
+		case kind == mimeTypes[".webmanifest"]:
+			for _, m := range icons.FindAllStringSubmatch(body, -1) {
+				visit(m[1], path)
+			}
 		}
 	}
 	visit("/", "the browser")
 	visit("/kitchen", "the browser")
-	if len(seen) < 5 {
-		t.Errorf("only %d files were found: the patterns of this test are out of date", len(seen))
+	version := regexp.MustCompile(`/@[^/]+`)
+	found := map[string]bool{}
+	for path := range seen {
+		found[version.ReplaceAllString(path, "")] = true
+	}
+	for _, name := range []string{"main.js", "later.js", "proof.js", "home.js", "style.css", "icon.svg", "icon-180.png", "manifest.webmanifest"} {
+		if !found["/viewer/"+name] {
+			t.Errorf("nothing was found that loads %s: it is not needed, or the patterns of this test are out of date", name)
+		}
 	}
 }
 
 func testPages() http.Handler {
 	return newPages(viewerFS(), func(context.Context, string) opening { return opening{} })
+}
+
+// Browsers keep for ever what stands under a version: it must tell apart what is
+// served, however that was made.
+func TestVersionsTellPagesApart(t *testing.T) {
+	texts := func() map[string][]byte {
+		return map[string][]byte{"a.js": []byte("1"), "b.js": []byte("2"), "c.css": []byte("3"), "d.svg": nil}
+	}
+	first := versionOf(texts(), []byte("head"), []byte("tail"))
+	if again := versionOf(texts(), []byte("head"), []byte("tail")); again != first {
+		t.Errorf("the same pages are of versions %s and %s", first, again)
+	}
+	other := texts()
+	other["b.js"] = []byte("3")
+	for what, version := range map[string]string{
+		"another file":       versionOf(other, []byte("head"), []byte("tail")),
+		"another room page":  versionOf(texts(), []byte("head"), []byte("tale")),
+		"another such place": versionOf(texts(), []byte("headt"), []byte("ail")),
+	} {
+		if version == first {
+			t.Errorf("%s has the same version", what)
+		}
+	}
 }

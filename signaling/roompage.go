@@ -65,14 +65,20 @@ func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*r
 func (p *roomPages) page(ctx context.Context, room, version string) asset {
 	told := p.opening(ctx, room).json()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	a, ok := p.made[string(told)]
-	if !ok {
-		a = newAsset("room.html", slices.Concat(p.head, []byte(openingTag), told, p.tail), version)
-		if len(p.made) >= maxMade {
-			clear(p.made) // all at once: they are as old as their cameras
-		}
-		p.made[string(told)] = a
+	p.mu.Unlock()
+	if ok {
+		return a
 	}
+	a = newAsset("room.html", slices.Concat(p.head, []byte(openingTag), told, p.tail), version)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for old := range p.made {
+		if len(p.made) < maxMade {
+			break
+		}
+		delete(p.made, old) // any: what is asked for again comes back
+	}
+	p.made[string(told)] = a
 	return a
 }

@@ -152,7 +152,7 @@ func readOffer(w http.ResponseWriter, r *http.Request) (string, *whepError) {
 	// a small fragment makes an offer of any size.
 	_, _, mids := iceOf(body)
 	slices.Sort(mids)
-	if len(slices.Compact(slices.Clone(mids))) != len(mids) {
+	if len(slices.Compact(mids)) != len(mids) {
 		return "", problem(http.StatusBadRequest, "two media sections of the offer have the same a=mid")
 	}
 	return body, nil

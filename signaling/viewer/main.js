@@ -4,7 +4,7 @@ import { Stage } from './stage.js';
 import { page } from './start.js';
 import { Veil } from './tile.js';
 
-const { room: name, key, viewer, stopped } = page;
+const { room: name, key, stopped } = page;
 const about = { room: name, hasKey: Boolean(key) };
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
@@ -18,8 +18,8 @@ async function loadLater() {
   if (isLoading) return;
   isLoading = true;
   try {
-    const { Later } = await import(`${viewer}later.js`);
-    later = await Later.make({ viewer, stage, room: name, about, key, say });
+    const { Later } = await import(`${page.viewer}later.js`);
+    later = await Later.make({ viewer: page.viewer, stage, room: name, about, key, say });
   } catch {
     isLoading = false;
     isWordless = true;

@@ -153,7 +153,8 @@ export class Signaling {
   async #again() {
     if (this.failures > KNOCK && !this.refusal) {
       const knock = (this.#knock = {});
-      const there = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(JOIN_TIMEOUT) }).then(() => true, () => false);
+      const there = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout?.(JOIN_TIMEOUT) })
+        .then((r) => r.status < 500, () => false); // 502 to 504 are of a proxy before no server
       if (this.#knock !== knock || this.#closed) return;
       if (!there) {
         this.failures++;
