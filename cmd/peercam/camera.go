@@ -68,6 +68,7 @@ type negotiation struct {
 	to       string
 	answered bool
 	held     []signaling.Message // candidates that the answer must precede
+	gathered bool                // the last of them was found
 	unasked  bool                // for an ICE restart, since signaling was away
 }
 
@@ -95,7 +96,7 @@ func (c *camera) handle(m signaling.Message) {
 	switch m.Type {
 	case signaling.TypeOffer, signaling.TypeCandidate, signaling.TypeBye:
 	case signaling.TypeWelcome:
-		c.askAgain()
+		c.speakAgain()
 		return
 	default:
 		return
@@ -122,14 +123,19 @@ func (c *camera) handle(m signaling.Message) {
 	}
 }
 
-// askAgain asks for the ICE restarts that could not be asked for before.
-func (c *camera) askAgain() {
+// speakAgain says on a new connection what was lost with the one before: which
+// sessions are this camera's, or a server takes their camera for gone, and that an
+// ICE restart is wanted.
+func (c *camera) speakAgain() {
 	c.mu.Lock()
 	all := slices.Collect(maps.Values(c.sessions))
 	c.mu.Unlock()
 	for _, n := range all {
 		n.mu.Lock()
 		unasked := n.unasked
+		if !unasked && n.answered && n.gathered {
+			n.say(signaling.Message{Type: signaling.TypeCandidate, To: n.to, Session: n.id, Candidate: noMoreCandidates})
+		}
 		n.mu.Unlock()
 		if unasked {
 			n.restart()
@@ -285,8 +291,11 @@ func (n *negotiation) candidate(raw json.RawMessage) {
 	}
 }
 
+// noMoreCandidates is what stands in the message after the last.
+var noMoreCandidates = json.RawMessage("null")
+
 func (n *negotiation) localCandidate(init *webrtc.ICECandidateInit) {
-	raw := json.RawMessage("null")
+	raw := noMoreCandidates
 	if init != nil {
 		n.c.relays.admit(n.id, init.Candidate)
 		b, err := json.Marshal(init)
@@ -295,10 +304,10 @@ func (n *negotiation) localCandidate(init *webrtc.ICECandidateInit) {
 		}
 		raw = b
 	}
-	m := signaling.Message{Type: signaling.TypeCandidate, Session: n.id, Candidate: raw}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	m.To = n.to
+	n.gathered = init == nil
+	m := signaling.Message{Type: signaling.TypeCandidate, To: n.to, Session: n.id, Candidate: raw}
 	if !n.answered {
 		n.held = append(n.held, m)
 		return

@@ -162,7 +162,7 @@ func reachable(a net.Addr) string {
 
 // ownAddress is the address that other machines of this network see; sending
 // nothing, a UDP socket tells which interface the default route takes. It is of
-// IPv6 where there is no other.
+// IPv6 where only that has one; a machine without any has what its interfaces have.
 func ownAddress() string {
 	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
 		defer c.Close()
@@ -170,7 +170,10 @@ func ownAddress() string {
 			return a.IP.String()
 		}
 	}
-	six := ownAddress6()
+	if six := ownAddress6(); six != "" {
+		return six // rather than what a bridge for containers has of IPv4
+	}
+	var six string
 	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
