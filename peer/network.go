@@ -45,6 +45,7 @@ type Network struct {
 	tcp *ice.TCPMuxDefault
 
 	mapper *portMapper // nil: no router is asked
+	nonce  pcpNonce
 }
 
 // lookEvery is how often the machine's addresses are looked at: a system call or
@@ -56,7 +57,7 @@ func NewNetwork(c NetworkConfig) (*Network, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
-	n := &Network{c: c}
+	n := &Network{c: c, nonce: newPCPNonce()}
 	if err := n.checkInterfaces(); err != nil {
 		return nil, err
 	}

@@ -28,9 +28,16 @@ const maxGateways = 3
 // gateways whether they speak PCP or NAT-PMP, UPnP is a search.
 func (n *Network) routers() (all []router) {
 	for _, a := range n.gateways() {
-		all = append(all, newPMPRouter(netip.AddrPortFrom(a, pmpPort)))
+		all = append(all, n.pmpRouter(netip.AddrPortFrom(a, pmpPort)))
 	}
 	return append(all, &igdRouter{search: ssdpAddr, from: func() []netip.Addr { return n.addresses(false) }})
+}
+
+// pmpRouter is one at an address. All that are ever found there get the same
+// nonce: with another one a router denies what it forwards to us already (RFC
+// 6887, section 11.3).
+func (n *Network) pmpRouter(at netip.AddrPort) *pmpRouter {
+	return &pmpRouter{at: at, nonce: n.nonce}
 }
 
 // gateways are those of IPv4. Where only Linux would tell, the first address of

@@ -65,13 +65,12 @@ func (r *igdRouter) forward(ctx context.Context, p mappedPort, lease time.Durati
 		}
 		r.service = s
 	}
-	s := r.service
-	got, err := s.forward(ctx, p, lease)
+	// First, since without an address the port would be forwarded in vain.
+	at, err := r.service.external(ctx)
 	if err != nil {
-		r.service = nil // it may have moved
 		return netip.Addr{}, 0, err
 	}
-	at, err := s.external(ctx)
+	got, err := r.service.forward(ctx, p, lease)
 	return at, got, err
 }
 

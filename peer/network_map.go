@@ -42,7 +42,8 @@ func (p mappedPort) String() string {
 // A router forwards ports to those that ask it.
 type router interface {
 	// forward asks for a port, or again for one that it forwards already. It
-	// returns the address at which the port is reached, and for how long.
+	// returns the address at which the port is reached, and for how long. After
+	// an error, those that it had forwarded before can still be withdrawn.
 	forward(ctx context.Context, p mappedPort, lease time.Duration) (netip.Addr, time.Duration, error)
 	// withdraw takes that back.
 	withdraw(ctx context.Context, p mappedPort) error
@@ -141,12 +142,17 @@ func (m *portMapper) ask(ctx context.Context, r router) (netip.Addr, time.Durati
 	least := mapLease
 	for i, p := range m.ports {
 		a, lease, err := r.forward(ctx, p, mapLease)
+		forwarded := m.ports[:i] // not this one after an error: it may be another machine's
 		if err == nil && (i > 0 && a != at || !reachableExternal(a)) {
+			forwarded = m.ports[:i+1]
 			err = fmt.Errorf("it says that its address is %v", a)
 		}
 		if err != nil {
-			for _, p := range m.ports[:i] {
-				_ = r.withdraw(ctx, p) // it ends by itself
+			// What is left ends by itself, unless it is for ever.
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+			defer cancel()
+			for _, p := range forwarded {
+				_ = r.withdraw(late, p)
 			}
 			return netip.Addr{}, 0, fmt.Errorf("%v: %w", p, err)
 		}

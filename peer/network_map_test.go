@@ -40,7 +40,7 @@ func pmpServer(t *testing.T, say func(request []byte) [][]byte) *pmpRouter {
 			}
 		}
 	})
-	return newPMPRouter(conn.LocalAddr().(*net.UDPAddr).AddrPort())
+	return &pmpRouter{at: conn.LocalAddr().(*net.UDPAddr).AddrPort(), nonce: newPCPNonce()}
 }
 
 // pcpAnswer is what an honest router says.
@@ -343,7 +343,7 @@ func TestMappingTimes(t *testing.T) {
 			t.Errorf("a lease of %v is renewed after %v", lease, got)
 		}
 	}
-	for failed, want := range map[int]time.Duration{1: mapRetryFirst, 2: 2 * mapRetryFirst, 7: mapRetryLast, 1 << 40: mapRetryLast} {
+	for failed, want := range map[int]time.Duration{1: mapRetryFirst, 2: 2 * mapRetryFirst, 7: mapRetryLast, 1 << 30: mapRetryLast} {
 		if got := retryAfter(failed); got != want {
 			t.Errorf("failed %d times: again after %v", failed, got)
 		}
