@@ -103,7 +103,7 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 			s.end("left", "the viewer went away")
 		case "view":
 			s.p.look(s, wishOf(&c))
-			s.post(func() { s.listening = c.Sound; s.hold(s.playout.delay) })
+			s.post(func() { s.listening = c.Sound; s.hold(s.held) })
 		case "clock":
 			now := s.p.clock.unixMilli(time.Now())
 			s.post(func() { s.say(clockMessage{Type: "clock", SentAt: c.SentAt, Camera: now}) })
@@ -117,7 +117,9 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 func (s *Session) mend(now time.Time) {
 	loss, round := s.estimator.Loss(), s.estimator.round()
 	worth := s.video.hasFEC && s.protection.worth(s.estimator.Burst(), round)
-	s.hold(s.playout.next(now, loss, round, worth))
+	narrow := s.video.hasTransport && s.estimate.Load() < s.demand.Load()
+	s.held = s.playout.next(now, way{loss: loss, round: round, protected: worth, narrow: narrow})
+	s.hold(s.held)
 	s.protection.on, s.protection.loss = worth && s.playout.delay > 0, loss
 	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
 		s.p.adapt(now, false)

@@ -34,7 +34,35 @@ func TestPicturesAreHeldWhereLossMakesThemLate(t *testing.T) {
 		{time.Second, 0.2, 3 * time.Second, false, 250 * ms},
 	} {
 		now = now.Add(step.after)
-		if got := p.next(now, step.loss, step.round, step.protected); got != step.want {
+		if got := p.next(now, way{loss: step.loss, round: step.round, protected: step.protected}); got != step.want {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
+	}
+}
+
+func TestPicturesAreHeldALittleWhereTheLinkIsTheLimit(t *testing.T) {
+	var p playout
+	now := time.Unix(1000, 0)
+	for i, step := range []struct {
+		after  time.Duration
+		narrow bool
+		loss   float64
+		want   time.Duration
+	}{
+		{0, true, 0, 0}, // it may only not be known yet
+		{time.Second, true, 0, 0},
+		{time.Second, true, 0, narrowHold},
+		{time.Second, false, 0, narrowHold},
+		{3 * time.Second, true, 0, narrowHold},
+		{time.Second, true, 0.05, 70 * time.Millisecond}, // that is more
+		{3 * time.Second, false, 0, 70 * time.Millisecond},
+		{3 * time.Second, false, 0, 70 * time.Millisecond},
+		{3 * time.Second, false, 0, 0},
+		{time.Second, true, 0, 0},
+		{time.Second, false, 0, 0}, // for a moment only
+	} {
+		now = now.Add(step.after)
+		if got := p.next(now, way{loss: step.loss, round: 40 * time.Millisecond, narrow: step.narrow}); got != step.want {
 			t.Errorf("step %d: %v, want %v", i, got, step.want)
 		}
 	}

@@ -108,6 +108,7 @@ type Session struct {
 	prober             pacer
 	sayStats           bool
 	playout            playout
+	held               time.Duration // how long pictures are held
 	listening          bool
 	packet             [maxPacket]byte
 	history            history
