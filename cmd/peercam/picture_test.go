@@ -214,11 +214,11 @@ func TestThePageTellsWhatTheCameraSays(t *testing.T) {
 	js[chromedp.Void](v, `window.saying = setInterval(() => probe.controls.at(-1).dispatchEvent(new MessageEvent('message', {
 		data: JSON.stringify({ type: 'stats', rungs: [{ width: 640, height: 360 }], rung: 0, paused: true, why: 'bandwidth' }),
 	})), 50)`)
-	v.until("document.querySelector('.badge').textContent === 'The link is too thin for pictures; sound goes on'")
+	v.until("document.querySelector('.badge')?.textContent === 'The link is too thin for pictures; sound goes on'")
 	if state := js[string](v, "document.documentElement.dataset.state"); state != "live" {
 		t.Errorf("the page is %s", state)
 	}
 	js[chromedp.Void](v, "clearInterval(saying)")
-	v.until("document.querySelector('.badge').textContent === ''")
+	v.until("document.querySelector('.badge')?.textContent === ''")
 	v.clean()
 }

@@ -26,7 +26,7 @@ func TestOneClickGivesTheSound(t *testing.T) {
 	if !js[bool](v, "document.querySelector('video').muted") {
 		t.Error("there is sound before anybody asked for it")
 	}
-	v.until("document.querySelector('.offer').getBoundingClientRect().width")
+	v.until("document.querySelector('.offer')?.getBoundingClientRect().width")
 	v.click(soundButton)
 	v.until("!document.querySelector('video').muted && document.querySelector('video').volume > 0 && !document.querySelector('video').paused")
 	// The test sound beeps for a tenth of a second, and then is silent.
