@@ -22,18 +22,22 @@ func recoverLost(t *testing.T, parity []byte, got map[uint16][]byte, seq uint16)
 		t.Fatalf("header %x: want a mask for one stream, and no longer one", parity[:fecHeaderSize])
 	}
 	base, mask := binary.BigEndian.Uint16(parity[16:]), binary.BigEndian.Uint16(parity[18:])
+	if mask&0x7fff == 0 {
+		t.Fatal("a parity packet that protects none")
+	}
+	if at := seq - base; at >= maxProtected || mask>>(maxProtected-1-at)&1 == 0 {
+		return nil
+	}
 	made := make([]byte, rtpFixed+maxPacket)
 	copy(made[:2], parity[:2])
 	copy(made[4:8], parity[4:8])
 	copy(made[rtpFixed:], parity[fecHeaderSize:])
 	length := binary.BigEndian.Uint16(parity[2:])
-	covered := false
 	for i := range uint16(15) {
 		if mask>>(14-i)&1 == 0 {
 			continue
 		}
 		if base+i == seq {
-			covered = true
 			continue
 		}
 		p := got[base+i]
@@ -50,12 +54,6 @@ func recoverLost(t *testing.T, parity []byte, got map[uint16][]byte, seq uint16)
 			made[k] ^= p[k]
 		}
 		length ^= uint16(len(p) - rtpFixed)
-	}
-	if mask&0x7fff == 0 {
-		t.Fatal("a parity packet that protects none")
-	}
-	if !covered {
-		return nil
 	}
 	made[0] = made[0]&0x3f | 0x80
 	binary.BigEndian.PutUint16(made[2:], seq)
