@@ -8,6 +8,9 @@ const MOVES = {
   '+': ['zoom', 1], '=': ['zoom', 1], '-': ['zoom', -1],
 };
 
+/** Refusals that say nothing of what one may do. */
+const LATER = new Set(['busy', 'rate-limited']);
+
 export class SetupPanel {
   #tile;
   #say;
@@ -73,7 +76,11 @@ export class SetupPanel {
   #hear(message) {
     if (message.type === 'controls' && Array.isArray(message.controls)) this.#learn(message.controls);
     else if (message.type === 'error') {
-      if (message.about === 'controls') return this.#learn([]); // it is not for us
+      if (message.about === 'controls') {
+        if (LATER.has(message.code)) this.#asked = null; // it is asked again
+        else this.#learn([]); // it is not for us
+        return;
+      }
       this.#problem.textContent = String(message.message ?? '');
       this.#moved = '';
     }
