@@ -77,6 +77,7 @@ export class Controls {
       button('full', 'f', 'Full screen', 'expand', () => this.#full()),
       button('help', '?', 'Keys and help', 'help', () => this.#help.showModal()),
     );
+    this.#buttons.setup.hidden = true; // until it is known what can be set
     this.offer = el('button', { class: 'pill offer', type: 'button', hidden: true, onclick: () => this.#sound(true) }, icon('muted'), 'Tap for sound');
     this.#menu = new PictureMenu(this.#buttons.picture, (choice, label) => {
       this.#choose(choice);
