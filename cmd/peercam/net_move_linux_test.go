@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,18 +23,7 @@ const (
 
 func newRoaming(t *testing.T) *roaming {
 	t.Helper()
-	space := func() *namespace {
-		n, err := newNamespace()
-		if errors.Is(err, fs.ErrPermission) {
-			t.Skip("LOUD: not tried, only root may make the networks that this test is about")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.close() })
-		return n
-	}
-	w := &roaming{space(), space(), space()}
+	w := &roaming{newSpace(t), newSpace(t), newSpace(t)}
 	err := errors.Join(
 		w.server.cable(w.camera, "camera", "eth0", cameraNet+"1", cameraNet+"2"),
 		w.server.cable(w.viewer, "viewer", "eth0", viewerNet+"1", viewerNet+"2"),

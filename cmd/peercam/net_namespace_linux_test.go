@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -136,4 +137,18 @@ func (n *namespace) browser(t testing.TB, options ...chromedp.ExecAllocatorOptio
 	}
 	t.Cleanup(stop)
 	return ctx
+}
+
+// newSpace is a namespace for a test.
+func newSpace(t *testing.T) *namespace {
+	t.Helper()
+	n, err := newNamespace()
+	if errors.Is(err, fs.ErrPermission) {
+		t.Skip("LOUD: not tried, only root may make the networks that this test is about")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.close() })
+	return n
 }

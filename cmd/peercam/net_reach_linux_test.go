@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"image/jpeg"
-	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,20 +12,6 @@ import (
 
 	"github.com/chromedp/chromedp"
 )
-
-// newSpace is a namespace for a test.
-func newSpace(t *testing.T) *namespace {
-	t.Helper()
-	n, err := newNamespace()
-	if errors.Is(err, fs.ErrPermission) {
-		t.Skip("LOUD: not tried, only root may make the networks that this test is about")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { n.close() })
-	return n
-}
 
 // byTheServer fails a test if the picture does not come by the relay.
 func byTheServer(t *testing.T, camera *process) {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,18 +28,7 @@ func newInternet(t *testing.T) *internet {
 			t.Fatalf("%v: run `make deps-test`, which installs it", err)
 		}
 	}
-	space := func() *namespace {
-		n, err := newNamespace()
-		if errors.Is(err, fs.ErrPermission) {
-			t.Skip("LOUD: not tried, only root may make the networks that this test is about")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { n.close() })
-		return n
-	}
-	w := &internet{server: space(), camera: space(), viewer: space(), routers: [2]*namespace{space(), space()}}
+	w := &internet{server: newSpace(t), camera: newSpace(t), viewer: newSpace(t), routers: [2]*namespace{newSpace(t), newSpace(t)}}
 	wan := [2][2]string{{publicIP, "203.0.113.2"}, {"198.51.100.1", "198.51.100.2"}}
 	for i, home := range []*namespace{w.camera, w.viewer} {
 		router := w.routers[i]
@@ -57,7 +45,7 @@ func newInternet(t *testing.T) *internet {
 		w.must(t, home.within(func() error { return ip("route add default via 192.168.1.1") }))
 	}
 	// What is for elsewhere, private addresses too, leaves and is lost.
-	w.must(t, w.server.cable(space(), "rest", "rest", "192.0.2.1", "192.0.2.2"))
+	w.must(t, w.server.cable(newSpace(t), "rest", "rest", "192.0.2.1", "192.0.2.2"))
 	w.must(t, w.server.within(func() error {
 		return errors.Join(os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o600), ip("route add default via 192.0.2.2"))
 	}))
