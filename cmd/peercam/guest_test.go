@@ -211,7 +211,7 @@ func TestGuestCameraIsSetUp(t *testing.T) {
 		return 0
 	}
 	v.until("document.querySelector(%q)?.getBoundingClientRect().width", setupButton) // it is known what the camera has
-	v.click(setupButton)
+	v.press("c")
 	v.until("document.querySelector(%q)", setupPanel)
 	v.until("%s?.value === '%d'", field("Brightness"), brightness())
 	v.enter("Brightness", "200")
