@@ -54,7 +54,7 @@ func TestSilenceIsNotOffered(t *testing.T) {
 	clear(sound[wavHead:])
 	v := open(t, share(t, "--mic", "file:"+write(t, "silence.wav", sound)).first)
 	v.live()
-	v.until("probe.inbound('audio').then((r) => r.packetsReceived > 150)")
+	v.until("probe.inbound('audio').then((r) => r.packetsReceived > 150) && document.querySelector('.offer')")
 	if js[bool](v, "Boolean(document.querySelector('.offer').getBoundingClientRect().width)") {
 		t.Error("sound is offered where there is silence")
 	}
