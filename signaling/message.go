@@ -71,6 +71,9 @@ type Message struct {
 	Proof   string `json:"proof,omitempty"`
 	// Trickle false asks for an answer that holds all candidates; nil is true.
 	Trickle *bool `json:"trickle,omitempty"`
+	// Rate is what the viewer's link has carried lately, bit/s: a guess to start with.
+	// 0: not known.
+	Rate int `json:"rate,omitempty"`
 	// Bearer tells a camera that its own server, in the same process, has checked
 	// the room token of a WHEP player, which has no proof. It never crosses a
 	// wire.
