@@ -39,6 +39,9 @@ const (
 	sinkRate  = 0.85 // of a rung's need, and the viewer goes down
 	climbRate = 1.2  // of a rung's need, for climbTime, and the viewer goes up
 	climbTime = 500 * time.Millisecond
+	// freshTime is how long after its first picture a viewer goes up as soon as more is
+	// known to fit: it began with what every link carries.
+	freshTime = 2 * time.Second
 	// restTime is the least time from one move to the next one up. Who falls
 	// within relapseTime of a climb rests twice as long as before, up to longestRest:
 	// each attempt costs all viewers of the rung a key frame.
@@ -89,6 +92,7 @@ type seat struct {
 
 	thinSince, richSince time.Time // zero: it is not
 	moved, climbed       time.Time
+	arrived              time.Time
 	rest                 time.Duration
 }
 
@@ -230,6 +234,9 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 		return rung
 	}
 	if !s.seated || s.got.paused {
+		if !s.seated {
+			s.arrived = now
+		}
 		s.seated, s.got.paused, s.got.rung = true, false, last
 		s.change(now, fits(1))
 		return
@@ -249,6 +256,8 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 			s.richSince = time.Time{}
 		case s.got.why == whyChoice || s.got.why == whyWindow:
 			rung = up // it asked for less until now: the link was not the reason
+		case s.climbed.IsZero() && now.Sub(s.arrived) < freshTime:
+			rung, s.climbed = up, now
 		case s.richSince.IsZero():
 			s.richSince = now
 		case now.Sub(s.richSince) >= climbTime && now.Sub(s.moved) >= s.rest:

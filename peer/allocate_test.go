@@ -149,6 +149,22 @@ func TestAFallIsFollowedAtOnceAndARiseWithPatience(t *testing.T) {
 
 // A viewer that a better one outruns keeps its rung's base for a moment, and
 // then moves to where it gets all pictures.
+// The first estimate is a cautious one. What is known soon after counts at once; but who
+// fell once has patience like everybody.
+func TestAFreshViewerGoesUpAtOnce(t *testing.T) {
+	s := &seat{budget: 250_000}
+	now := time.Unix(1000, 0)
+	for _, step := range []struct{ after, budget, rung int }{
+		{0, 250_000, 1}, {300, 1_500_000, 0}, {100, 250_000, 1}, {100, 1_500_000, 1}, {1000, 1_500_000, 1},
+	} {
+		now = now.Add(time.Duration(step.after) * time.Millisecond)
+		s.budget = step.budget
+		if allocate(now, []*seat{s}, threeRungs, mostRate); s.got.rung != step.rung {
+			t.Errorf("%v after it came, with %d bit/s, it is on rung %d, want %d", now.Sub(s.arrived), step.budget, s.got.rung, step.rung)
+		}
+	}
+}
+
 func TestWhoIsOutrunThinsOutThenMoves(t *testing.T) {
 	first := &seat{budget: 1_600_000}
 	_, now := settle(time.Unix(1000, 0), 5, first)

@@ -59,14 +59,27 @@ func TestEstimateFindsTheLink(t *testing.T) {
 }
 
 func TestEstimateStartsRight(t *testing.T) {
-	for _, rate := range []float64{350e3, 600e3, 2.5e6, 10e6} {
-		c := simulate(1, simLink{rate: constant(rate), delay: 40 * ms, queue: 200 * ms}, 2.5e6, 4*sec, nil)
-		want := min(rate, 2.5e6)
-		if got := c.mean(2*sec, 3*sec); got < 0.7*want {
-			t.Errorf("link of %.0f bit/s: %.0f after two seconds", rate, got)
-		}
-		if got := c.mean(1*sec, 2*sec); got > 1.1*rate {
-			t.Errorf("link of %.0f bit/s: %.0f after one second", rate, got)
+	for _, start := range []int{cautiousStart, startBitrate} {
+		for _, rate := range []float64{350e3, 600e3, 2.5e6, 10e6} {
+			c := simulate(1, simLink{rate: constant(rate), delay: 40 * ms, queue: 200 * ms}, 2.5e6, 4*sec, func(c *simCall) {
+				c.e = NewEstimator(start, 100_000, 100_000_000)
+			})
+			want := min(rate, 2.5e6)
+			if got := c.mean(2*sec, 3*sec); got < 0.7*want {
+				t.Errorf("link of %.0f bit/s: from %d to %.0f after two seconds", rate, start, got)
+			}
+			if got := c.targets[600*ms/(50*ms)]; got < 0.6*want {
+				t.Errorf("link of %.0f bit/s: from %d to %.0f after 600 ms", rate, start, got)
+			}
+			if got := c.mean(1*sec, 2*sec); got > 1.1*rate {
+				t.Errorf("link of %.0f bit/s: from %d to %.0f after one second", rate, start, got)
+			}
+			if start > cautiousStart {
+				continue
+			}
+			if got := c.wait(0.95, 0, sec); c.lost > 0 || got > 150*ms {
+				t.Errorf("link of %.0f bit/s: in the first second packets wait for %v, %d are lost", rate, got, c.lost)
+			}
 		}
 	}
 }

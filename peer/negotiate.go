@@ -29,21 +29,15 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	if err != nil {
 		return nil, fmt.Errorf("making a peer connection: %w", err)
 	}
-	start := min(startBitrate, linkDemand(p.c.MaxBitrate, audioBitrate, 0))
-	if rate := p.VideoRate(); rate > 0 { // the others' links are the best guess
-		start = max(start, linkDemand(rate, audioBitrate, 0))
-	}
 	s := &Session{
 		id: id, p: p, api: api, pc: pc, signal: signal, log: p.c.Log.With("session", id[:min(6, len(id))]),
 		frames: make(chan *encode.Frame, videoQueue), sound: make(chan *encode.AudioFrame, audioQueue),
 		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(), remote: newRemoteSeat(),
-		estimator: NewEstimator(start, leastBitrate, 2*p.c.MaxBitrate+audioBitrate),
 	}
-	s.estimate.Store(int64(start))
+	s.startAt(p.startRate(signal.Rate))
 	s.demand.Store(int64(linkDemand(p.c.MaxBitrate, audioBitrate, 0)))
-	s.pacer.set(start, false)
 	s.rung.Store(-1)
 	s.sending = -1
 	s.video = newTrack(webrtc.RTPCodecTypeVideo, p.cname)
@@ -86,6 +80,13 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	})
 	pc.OnDataChannel(s.openControl)
 	return s, nil
+}
+
+// startAt begins the estimate at so many bit/s; nothing was sent yet.
+func (s *Session) startAt(rate int) {
+	s.estimator = NewEstimator(rate, leastBitrate, 2*s.p.c.MaxBitrate+audioBitrate)
+	s.estimate.Store(int64(rate))
+	s.pacer.set(rate, false)
 }
 
 // addTrack adds a track that answers an offer, or is offered itself.

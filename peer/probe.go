@@ -13,25 +13,29 @@ type Probe struct {
 const (
 	firstProbeWait  = 800 * time.Millisecond
 	probeWaitMost   = 3500 * time.Millisecond
+	probeAfter      = 3 * maxPacket // bytes have arrived
 	probeAfterDrain = 300 * time.Millisecond
 	probeTime       = 20 * time.Millisecond
 	probeLeast      = 5  // packets
 	probeMost       = 40 // packets
 	trickleTime     = 100 * time.Millisecond
 	tricklePacket   = 200 // bytes
+	// A probe asks for so many times the target.
+	firstStep, probeStep = 3., 2.
 )
 
 // prober is a packet train at a time: what arrives more slowly than it left
 // tells what the link carries, what does not that it carries more. libwebrtc's
 // probe controller does the same at the start of a call, rarely later.
 type prober struct {
-	id       int
-	next     time.Duration // no probe before
-	wait     time.Duration // after the next failure
-	longer   int           // the last came in lumps: this many times the length
-	underway bool
-	asked    Probe
-	deadline time.Duration
+	id        int
+	next      time.Duration // no probe before
+	wait      time.Duration // after the next failure
+	longer    int           // the last came in lumps: this many times the length
+	underway  bool
+	hasFailed bool // once
+	asked     Probe
+	deadline  time.Duration
 
 	got, missed         int // packets of the probe
 	bytes, late         int // of everything between its first packet and its last; late: up to now
@@ -61,7 +65,7 @@ func (e *Estimator) Probe(now time.Time) (Probe, bool) {
 	if e.congested {
 		p.next = max(p.next, t+probeAfterDrain)
 	}
-	if p.underway || e.arrivals.received < firstWindow || t < p.next || e.demand <= 0 {
+	if p.underway || e.arrivals.received < probeAfter || t < p.next || e.demand <= 0 {
 		return Probe{}, false
 	}
 	top := min(e.most, demandRoom*e.demand)
@@ -72,7 +76,11 @@ func (e *Estimator) Probe(now time.Time) (Probe, bool) {
 	if float64(e.flight.bytes()) > e.target/8*(e.round()+e.interval+probeTime).Seconds() {
 		return Probe{}, false
 	}
-	rate := min(2*e.target, 1.1*top)
+	step := probeStep
+	if e.lastCut == 0 && !p.hasFailed {
+		step = firstStep // nothing is known of the link but that it carries the target
+	}
+	rate := min(step*e.target, 1.1*top)
 	length := probeTime + min(time.Duration(2*e.noise*1e9), probeTime)
 	length <<= p.longer
 	bytes := rate / 8 * length.Seconds()
@@ -89,6 +97,7 @@ func (p *prober) soon(t time.Duration) { p.next, p.wait = t, firstProbeWait }
 
 // failed waits longer from time to time: each probe delays what follows it.
 func (p *prober) failed(t time.Duration) {
+	p.hasFailed = true
 	p.next = t + p.wait
 	p.wait = min(p.wait*3/2, probeWaitMost)
 	p.longer = 0

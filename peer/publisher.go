@@ -48,14 +48,9 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-const (
-	audioBitrate = 40_000 // what sound takes from a link, with its headers
-	startBitrate = 1_000_000
-	leastBitrate = 40_000 // an estimate is never lower: sound may always be tried
-	// adaptTime is the least time from one allocation to the next, unless
-	// something falls.
-	adaptTime = 50 * time.Millisecond
-)
+// adaptTime is the least time from one allocation to the next, unless
+// something falls.
+const adaptTime = 50 * time.Millisecond
 
 // Publisher sends one camera to its viewers.
 type Publisher struct {

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +55,28 @@ func TestVideoBudget(t *testing.T) {
 		}
 		if back := videoBudget(linkDemand(c.want, c.audio, c.parity), c.audio, c.parity); back != c.want {
 			t.Errorf("%d bit/s of video demand a link on which %d fit", c.want, back)
+		}
+	}
+}
+
+// What a stranger tells of its link is a guess to start with, and no more.
+func TestStartsAreWithinWhatIsSensible(t *testing.T) {
+	for _, c := range []struct{ most, others, told, want int }{
+		{2_500_000, 0, 0, cautiousStart},
+		{2_500_000, 0, -5, cautiousStart},
+		{2_500_000, 0, 1, leastStart},
+		{2_500_000, 0, 500_000, 450_000},
+		{2_500_000, 0, 20_000_000, startBitrate},
+		{2_500_000, 0, math.MaxInt, startBitrate},
+		{2_500_000, 2_000_000, 0, cautiousStart},
+		{2_500_000, 2_000_000, 500_000, 450_000},
+		{2_500_000, 2_000_000, 20_000_000, linkDemand(2_000_000, audioBitrate, 0)},
+		{100_000, 0, 0, linkDemand(100_000, audioBitrate, 0)},
+		{100_000, 0, 20_000_000, linkDemand(100_000, audioBitrate, 0)},
+	} {
+		p := &Publisher{c: Config{MaxBitrate: c.most}, plan: ladderPlan{want: 1, rates: [maxRungs]int{c.others}}}
+		if got := p.startRate(c.told); got != c.want {
+			t.Errorf("most %d, the others get %d, told %d: starts at %d, want %d", c.most, c.others, c.told, got, c.want)
 		}
 	}
 }

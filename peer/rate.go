@@ -8,7 +8,34 @@ const (
 	// link that is full by the mean drops or delays a part of them.
 	overheadPercent = 6
 	roomPercent     = 10
+
+	audioBitrate = 40_000 // what sound takes from a link, with its headers
+	leastBitrate = 40_000 // an estimate is never lower: sound may always be tried
+
+	// cautiousStart is for links of which nothing is known: a first picture of that
+	// rate passes any soon, and its feedback tells more. startBitrate is for those
+	// known to carry as much, leastStart for those known to carry little: what was told
+	// is a guess.
+	cautiousStart, startBitrate, leastStart = 350_000, 1_000_000, 200_000
+	toldPercent                             = 90 // of what a link has carried
 )
+
+// startRate is the first estimate for a viewer whose link has carried told bit/s
+// lately; 0: not known.
+func (p *Publisher) startRate(told int) int {
+	if told <= 0 {
+		return min(cautiousStart, p.knownStart())
+	}
+	told = min(told, math.MaxInt/toldPercent) // a stranger's word
+	return min(max(told*toldPercent/100, leastStart), p.knownStart())
+}
+
+// knownStart is the first estimate for a link that is not the limit. The others' are
+// the best guess.
+func (p *Publisher) knownStart() int {
+	most := linkDemand(p.c.MaxBitrate, audioBitrate, 0)
+	return min(max(startBitrate, linkDemand(p.VideoRate(), audioBitrate, 0)), most)
+}
 
 // videoBudget is the bit rate that an encoder may have whose packets share a
 // link of estimate bit/s with audio bit/s of sound, and with parity percent of

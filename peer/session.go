@@ -42,6 +42,9 @@ type Signal struct {
 	ICEServers []webrtc.ICEServer
 	// Ended is called once, with one of the codes of PROTOCOL.md's bye.
 	Ended func(code, reason string)
+	// Rate is what the viewer's link has carried lately, bit/s; 0: not known. It may be
+	// a stranger's word.
+	Rate int
 	// Proved tells that the viewer holds the key, or needs none: it may use
 	// Config.Remote.
 	Proved bool
@@ -233,6 +236,9 @@ func (s *Session) onConnected(now time.Time) {
 		return
 	}
 	s.lastHeard = now
+	if !s.video.hasTransport {
+		s.startAt(s.p.knownStart()) // loss alone will tell, and slowly
+	}
 	s.p.arrived(now)
 	if err := s.readRepairRTCP(); err != nil {
 		s.log.Debug("reading RTCP about the RTX and FlexFEC streams", "err", err)

@@ -215,7 +215,7 @@ func (n *negotiation) offer(m signaling.Message) error {
 	ctx, cancel := context.WithTimeout(context.Background(), gatherTime)
 	defer cancel()
 	trickle := m.Trickle == nil || *m.Trickle
-	answer, err := c.pub.Answer(ctx, n.id, m.SDP, trickle, peer.Signal{Candidate: n.localCandidate, Proved: c.key == nil || !m.Bearer, Restart: n.restart, Ended: n.end})
+	answer, err := c.pub.Answer(ctx, n.id, m.SDP, trickle, peer.Signal{Candidate: n.localCandidate, Rate: m.Rate, Proved: c.key == nil || !m.Bearer, Restart: n.restart, Ended: n.end})
 	if err != nil {
 		n.mu.Lock()
 		n.answered = n.created // a running session goes on as it was
