@@ -60,7 +60,12 @@ func (p *sentPacket) again(now time.Time, rtt time.Duration) bool {
 // of what is sent may be spent on them, in bursts of at most repairBurst bytes.
 type repairBudget struct{ bytes int }
 
-const repairBurst = 96 << 10
+const (
+	repairBurst = 96 << 10
+	// firstRepair is there from the beginning, when little was sent: what is lost of
+	// the first pictures is all that there is to see.
+	firstRepair = 24 << 10
+)
 
 // sent adds to the budget for n bytes of new media.
 func (b *repairBudget) sent(n int) { b.bytes = min(b.bytes+n/2, repairBurst) }

@@ -247,7 +247,7 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	if s.blocked() || s.outbox.holdsKey() {
 		return // it would only delay what follows; the viewer asks again if it still needs it
 	}
-	if !p.again(now, s.estimator.round()) || !s.repair.spend(maxPacket) {
+	if !p.again(now, s.estimator.round()) || !s.repair.spend(p.size()) {
 		return
 	}
 	s.counters.Resent.Add(1)
@@ -261,7 +261,7 @@ func (s *Session) resendLost(now time.Time, a *Ack) {
 	if p == nil || p.newest != a.Seq || !s.video.hasRTX || int16(a.Media-s.keyStart) < 0 { //nolint:gosec // wraps
 		return
 	}
-	if s.blocked() || s.outbox.holdsKey() || p.resends == maxResends || !s.repair.spend(maxPacket) {
+	if s.blocked() || s.outbox.holdsKey() || p.resends == maxResends || !s.repair.spend(p.size()) {
 		return
 	}
 	p.lost(now)
