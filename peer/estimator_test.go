@@ -103,22 +103,31 @@ func TestEstimateFollowsAStep(t *testing.T) {
 }
 
 func TestLossOfTheLinkIsNotYieldedTo(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		for _, loss := range []float64{0.02, 0.05, 0.10} {
-			c := simulate(seed, simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms, loss: loss}, 2.5e6, 30*sec, func(c *simCall) { c.back.loss = loss })
-			if got := c.mean(5*sec, 30*sec); got < 2.5e6 {
-				t.Errorf("seed %d: with %.0f %% loss on 4 Mbit/s the estimate is %.0f", seed, 100*loss, got)
-			}
-			if got := c.e.Loss(); math.Abs(got-loss) > 0.06 {
-				t.Errorf("seed %d: %.2f lost are called %.2f", seed, loss, got)
+			for _, start := range []int{cautiousStart, startBitrate} {
+				c := simulate(seed, simLink{rate: constant(4e6), delay: 20 * ms, queue: 200 * ms, loss: loss}, 2.5e6, 30*sec, func(c *simCall) {
+					c.back.loss = loss
+					c.sound = seed%2 == 0
+					c.e = NewEstimator(start, 100_000, 100_000_000)
+				})
+				// A trial now and then takes a second.
+				if got := c.mean(5*sec, 30*sec); got < 2.2e6 {
+					t.Errorf("seed %d: with %.0f %% loss on 4 Mbit/s the estimate is %.0f, from %d", seed, 100*loss, got, start)
+				}
+				if got := c.e.Loss(); math.Abs(got-loss) > 0.06 {
+					t.Errorf("seed %d: %.2f lost are called %.2f", seed, loss, got)
+				}
 			}
 		}
 	}
 }
 
 func TestLossOfASlowLinkIsYieldedTo(t *testing.T) {
-	for seed := range uint64(5) {
-		c := simulate(seed, simLink{rate: constant(1e6), delay: 30 * ms, police: true}, 2.5e6, 30*sec, nil)
+	for seed := range uint64(8) {
+		c := simulate(seed, simLink{rate: constant(1e6), delay: 30 * ms, police: true}, 2.5e6, 30*sec, func(c *simCall) {
+			c.e = NewEstimator([]int{cautiousStart, startBitrate}[seed%2], 100_000, 100_000_000)
+		})
 		if lost := float64(c.lost) / float64(c.sent); lost > 0.13 {
 			t.Errorf("seed %d: a policer drops %.2f of the packets", seed, lost)
 		}

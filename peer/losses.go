@@ -6,35 +6,62 @@ import (
 )
 
 // losses tells loss that comes from sending too much from the link's own.
-// The first falls when less is sent, the second does not: that is tried.
+// The first falls when less is sent, the second does not: that is tried, and
+// judged by how likely either is. A few packets prove little.
 type losses struct {
-	sent, lost, runs int // of the window
-	queued           int // of lost: while a queue stood
-	inRun            bool
-	burst            float64 // packets lost in a row, smoothed
-	begun            time.Duration
-	recent           float64 // smoothed
-	usual            float64 // what the link loses whatever is sent
-	bad              int     // windows in a row with more
-	trying           bool
-	tryFrom, tryTo   time.Duration
-	before, excess   float64 // target and loss before trying
-	trySent, tryLost int
-	ceiling          float64 // bit/s that lost little, found by trying
-	ceilingUntil     time.Duration
-	clean            int // windows in a row above the ceiling without loss of its kind
+	window
+	begun   time.Duration // of the window
+	inRun   bool
+	burst   float64 // packets lost in a row, smoothed
+	recent  float64 // smoothed
+	usual   float64 // what the link loses whatever is sent
+	bad     int     // windows in a row with more
+	suspect window  // all of them
+
+	trying         bool
+	tryTo          time.Duration
+	before, excess float64 // target and loss before trying
+	tried          window
+
+	ceiling      float64 // bit/s that lost little, found by trying
+	ceilingUntil time.Duration
+	clean        int // windows in a row above the ceiling without loss of its kind
 }
+
+// window counts the packets of a time.
+type window struct {
+	sent, lost, runs int // a run is a burst of any length: one event
+	queued           int // of lost: while a queue stood
+}
+
+func (w *window) add(o window) {
+	w.sent += o.sent
+	w.lost += o.lost
+	w.runs += o.runs
+	w.queued += o.queued
+}
+
+// share is the fraction that was lost.
+func (w *window) share() float64 { return float64(w.lost) / float64(max(w.sent, 1)) }
 
 const (
 	lossWindow   = 400 * time.Millisecond
 	lossPackets  = 20
 	lossExcess   = 0.06
 	lossSmall    = 0.02
+	lossHuge     = 0.25
 	ceilingTime  = 10 * time.Second
 	staleCeiling = 5 // windows above it that lost no more than usual
 	usualMost    = 0.3
+	usualLeast   = 0.01 // nothing is sure
 	reportedHigh = 0.10
 	reportedLow  = 0.02
+
+	// lossDeviations is how far beyond chance a window is.
+	lossDeviations = 2.0
+	// tryTime is how long a trial lasts at most, and tryOdds the logarithm of the odds
+	// that end it.
+	tryTime, tryOdds = 4 * time.Second, 2.5
 )
 
 func (l *losses) add(a *Ack, queued bool) {
@@ -52,7 +79,7 @@ func (l *losses) add(a *Ack, queued bool) {
 		l.queued++
 	}
 	if !l.inRun {
-		l.runs++ // a burst is one event, however long
+		l.runs++
 	}
 	l.inRun = true
 }
@@ -66,6 +93,18 @@ func (e *Estimator) Loss() float64 { return e.losses.recent }
 // Burst is how many packets are lost in a row when some are.
 func (e *Estimator) Burst() float64 { return e.losses.burst }
 
+// events is how many independent ones some packets are, where losses come in bursts.
+func (l *losses) events(packets int) float64 { return float64(packets) / max(l.burst, 1) }
+
+// more tells that a window lost more than usual, by so much and beyond chance.
+func (l *losses) more(w window, by float64) bool {
+	if w.runs < 2 || w.share() < l.usual+by {
+		return false
+	}
+	u, n := max(l.usual, usualLeast), l.events(w.sent)
+	return l.events(w.lost) > n*u+lossDeviations*math.Sqrt(n*u*(1-u))
+}
+
 // byLoss yields to loss that yielding cures: a policer or a queue too short
 // for its delay to be seen. draft-ietf-rmcat-gcc-02, section 6 yields to more
 // than a tenth whatever its cause.
@@ -74,73 +113,60 @@ func (e *Estimator) byLoss(t time.Duration) {
 	if l.sent < lossPackets || t-l.begun < lossWindow {
 		return
 	}
-	n := float64(l.sent)
-	p := float64(l.lost) / n
-	ownQueue := l.queued*2 > l.lost
-	runs := l.runs
-	sent, lost := l.sent, l.lost
-	l.sent, l.lost, l.runs, l.queued, l.begun = 0, 0, 0, 0, t
+	w := l.window
+	l.window, l.begun = window{}, t
+	p := w.share()
 	l.recent += 0.3 * (p - l.recent)
-	if runs > 0 {
-		l.burst += 0.3 * (float64(lost)/float64(runs) - l.burst)
+	if w.runs > 0 {
+		l.burst += 0.3 * (float64(w.lost)/float64(w.runs) - l.burst)
 	}
-
 	if l.trying {
-		if t < l.tryFrom {
-			return
-		}
-		l.trySent += sent
-		l.tryLost += lost
-		if t < l.tryTo || l.trySent < 2*lossPackets {
-			return
-		}
-		l.trying, l.bad = false, 0
-		if after := float64(l.tryLost) / float64(l.trySent); after > l.usual+0.5*(l.excess-l.usual) {
-			l.usual = min(after, usualMost)
-			if after < usualMost {
-				e.target = max(e.target, l.before)
-			}
-			return
-		}
-		if e.capacity > 0 {
-			l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
-		}
+		l.tried.add(w)
+		e.judge(t)
 		return
 	}
-	if p < l.usual {
-		l.usual += 0.2 * (p - l.usual)
-	} else if e.capacity == 0 || e.target < 0.9*e.capacity {
-		l.usual = min(l.usual+0.05*(p-l.usual), usualMost)
-	}
-	if e.tolerated > 0 && runs >= 2 && p > l.usual+lossSmall {
+	more := l.more(w, lossSmall)
+	if e.tolerated > 0 && more {
 		// Beside others that fill the queue until it overflows: as they do.
 		e.target = max(0.85*e.target, e.least)
 		e.lastGrow = t
 		e.prober.failed(t)
 		return
 	}
-	if e.target < l.ceiling || p > l.usual+lossSmall {
+	if t < l.ceilingUntil && e.target > l.ceiling {
+		if more {
+			e.target = max(l.ceiling, e.least)
+			e.lastCut, e.lastGrow = t, t
+			l.bad, l.clean = 0, 0
+			l.ceilingUntil = t + ceilingTime
+			e.prober.failed(t)
+			return
+		}
+		if l.clean++; l.clean == staleCeiling {
+			l.ceilingUntil = 0 // more has passed since
+		}
+	} else {
 		l.clean = 0
-	} else if l.clean++; l.clean == staleCeiling {
-		l.ceilingUntil = 0 // more has passed since
 	}
-	if t < l.ceilingUntil && e.target > l.ceiling && runs >= 2 && p > l.usual+lossSmall {
-		e.target = max(l.ceiling, e.least)
-		e.lastCut, e.lastGrow = t, t
-		l.bad = 0
-		l.ceilingUntil = t + ceilingTime
-		e.prober.failed(t)
+	if !l.more(w, lossExcess) {
+		l.bad, l.suspect = 0, window{}
+		l.usual = min(l.usual+0.1*(p-l.usual), usualMost)
 		return
 	}
-	// Few events prove little, for some links lose in bursts.
-	if p < l.usual+lossExcess || float64(lost-runs) > 3*float64(runs)+8 || runs < 2 || ownQueue {
-		l.bad = 0
+	if w.queued*2 > w.lost { // it overflowed a queue that is seen: the delay decides
+		l.bad, l.suspect = 0, window{}
 		return
 	}
 	l.bad++
-	if l.bad < 2 && p < 0.25 {
-		return
+	l.suspect.add(w)
+	if l.bad >= 2 || p >= lossHuge {
+		e.tryLess(t, p)
 	}
+}
+
+// tryLess goes to what came through and looks whether less is lost then.
+func (e *Estimator) tryLess(t time.Duration, p float64) {
+	l := &e.losses
 	if p > usualMost+lossExcess {
 		// Whatever the cause: so much cannot be repaired.
 		e.target *= 1 - 0.5*p
@@ -149,14 +175,38 @@ func (e *Estimator) byLoss(t time.Duration) {
 	if !ok {
 		came = e.target * (1 - p)
 	}
-	l.trying, l.before, l.excess = true, e.target, p
-	l.trySent, l.tryLost = 0, 0
-	l.tryFrom = t + e.round() + e.interval
-	l.tryTo = l.tryFrom + time.Second
+	l.trying, l.before, l.excess = true, e.target, l.suspect.share()
+	l.suspect, l.tried = window{}, window{}
+	e.deafUntil = t // what left before tells nothing of the trial
+	l.tryTo = t + e.round() + tryTime
 	e.capacity, e.found = came/(1-l.usual), t
 	e.target = max(min(e.target, 0.95*e.capacity), e.least)
 	e.lastCut, e.lastGrow = t, t
 	e.prober.failed(t)
+}
+
+// judge ends a trial when it is clear whether it has helped: by the sequential
+// probability ratio of losing as much as before to losing what is usual (Wald, 1945).
+func (e *Estimator) judge(t time.Duration) {
+	l := &e.losses
+	helped := max(l.usual, usualLeast)
+	same := min(max(l.excess, 2*helped), 0.9)
+	lost, came := l.events(l.tried.lost), l.events(l.tried.sent-l.tried.lost)
+	odds := lost*math.Log(same/helped) + came*math.Log((1-same)/(1-helped))
+	if math.Abs(odds) < tryOdds && t < l.tryTo || l.tried.sent < lossPackets {
+		return
+	}
+	l.trying, l.bad = false, 0
+	after := l.tried.share()
+	if odds < 0 {
+		l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
+		return
+	}
+	l.usual = min(after, usualMost)
+	if after < usualMost {
+		e.target = max(e.target, l.before)
+		e.capacity = 0
+	}
 }
 
 // Report takes the fraction lost of a receiver report, 0 to 1, from a viewer
