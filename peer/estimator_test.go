@@ -199,7 +199,7 @@ func TestAnOutageIsSurvived(t *testing.T) {
 			if first > back+220*ms {
 				t.Errorf("seed %d: the first packet comes %v after the return of the link", seed, first-back)
 			}
-			if got := c.mean(back+2*sec, back+3*sec); got < 2e6 {
+			if got := c.mean(back+2*sec, back+3*sec); got < 2.2e6 {
 				t.Errorf("seed %d: two seconds after the return of the link the estimate is %.0f", seed, got)
 			}
 		}

@@ -19,7 +19,7 @@ type losses struct {
 	suspect window  // all of them
 
 	trying         bool
-	tryTo          time.Duration
+	tryTo, judged  time.Duration
 	before, excess float64 // target and loss before trying
 	tried          window
 
@@ -52,6 +52,7 @@ const (
 	lossHuge     = 0.25
 	ceilingTime  = 10 * time.Second
 	staleCeiling = 5 // windows above it that lost no more than usual
+	roofPart     = 1.1
 	usualMost    = 0.3
 	usualLeast   = 0.01 // nothing is sure
 	reportedHigh = 0.10
@@ -59,9 +60,12 @@ const (
 
 	// lossDeviations is how far beyond chance a window is.
 	lossDeviations = 2.0
-	// tryTime is how long a trial lasts at most, and tryOdds the logarithm of the odds
-	// that end it.
-	tryTime, tryOdds = 4 * time.Second, 2.5
+	// retryTime is after how long it is tried again whether much loss is the link's own.
+	retryTime = 20 * time.Second
+	// A trial is of tryPart of what came through, and lasts tryTime at most.
+	tryPart, tryTime = 0.88, 4 * time.Second
+	// The logarithms of the odds that end it: to keep less for long takes more.
+	sameOdds, helpedOdds = 2.5, -4.
 )
 
 func (l *losses) add(a *Ack, queued bool) {
@@ -85,7 +89,16 @@ func (l *losses) add(a *Ack, queued bool) {
 }
 
 // high says that more is lost than usual.
-func (l *losses) high() bool { return l.bad > 0 }
+func (l *losses) high() bool { return l.bad > 0 || l.trying }
+
+// roof is what a probe may raise the target to: a policer lets a short one pass, and
+// what lost much a while ago is approached step by step.
+func (l *losses) roof(t time.Duration) float64 {
+	if t < l.ceilingUntil {
+		return roofPart * l.ceiling
+	}
+	return math.Inf(1)
+}
 
 // Loss is the fraction of packets lost lately, 0 to 1.
 func (e *Estimator) Loss() float64 { return e.losses.recent }
@@ -134,12 +147,9 @@ func (e *Estimator) byLoss(t time.Duration) {
 		return
 	}
 	if t < l.ceilingUntil && e.target > l.ceiling {
-		if more {
-			e.target = max(l.ceiling, e.least)
-			e.lastCut, e.lastGrow = t, t
-			l.bad, l.clean = 0, 0
-			l.ceilingUntil = t + ceilingTime
-			e.prober.failed(t)
+		if more { // so soon: as was found, or it was found by chance
+			l.suspect, l.clean = w, 0
+			e.tryLess(t, p)
 			return
 		}
 		if l.clean++; l.clean == staleCeiling {
@@ -147,6 +157,11 @@ func (e *Estimator) byLoss(t time.Duration) {
 		}
 	} else {
 		l.clean = 0
+	}
+	if l.usual > lossExcess && p > lossExcess && t-l.judged > retryTime {
+		l.usual, l.suspect = 0, w // a verdict by chance would stand for ever
+		e.tryLess(t, p)
+		return
 	}
 	if !l.more(w, lossExcess) {
 		l.bad, l.suspect = 0, window{}
@@ -164,7 +179,8 @@ func (e *Estimator) byLoss(t time.Duration) {
 	}
 }
 
-// tryLess goes to what came through and looks whether less is lost then.
+// tryLess goes to somewhat less than what came through, to see whether less is lost
+// then.
 func (e *Estimator) tryLess(t time.Duration, p float64) {
 	l := &e.losses
 	if p > usualMost+lossExcess {
@@ -175,12 +191,12 @@ func (e *Estimator) tryLess(t time.Duration, p float64) {
 	if !ok {
 		came = e.target * (1 - p)
 	}
+	e.capacity, e.found = came/(1-l.usual), t
 	l.trying, l.before, l.excess = true, e.target, l.suspect.share()
 	l.suspect, l.tried = window{}, window{}
 	e.deafUntil = t // what left before tells nothing of the trial
 	l.tryTo = t + e.round() + tryTime
-	e.capacity, e.found = came/(1-l.usual), t
-	e.target = max(min(e.target, 0.95*e.capacity), e.least)
+	e.target = max(min(e.target, tryPart*e.capacity), e.least)
 	e.lastCut, e.lastGrow = t, t
 	e.prober.failed(t)
 }
@@ -191,18 +207,19 @@ func (e *Estimator) judge(t time.Duration) {
 	l := &e.losses
 	helped := max(l.usual, usualLeast)
 	same := min(max(l.excess, 2*helped), 0.9)
-	lost, came := l.events(l.tried.lost), l.events(l.tried.sent-l.tried.lost)
+	burst := max(1, l.burst, float64(l.tried.lost)/float64(max(l.tried.runs, 1)))
+	lost, came := float64(l.tried.lost)/burst, float64(l.tried.sent-l.tried.lost)/burst
 	odds := lost*math.Log(same/helped) + came*math.Log((1-same)/(1-helped))
-	if math.Abs(odds) < tryOdds && t < l.tryTo || l.tried.sent < lossPackets {
+	if odds > helpedOdds && odds < sameOdds && t < l.tryTo || l.tried.sent < lossPackets {
 		return
 	}
-	l.trying, l.bad = false, 0
+	l.trying, l.bad, l.judged = false, 0, t
 	after := l.tried.share()
 	if odds < 0 {
 		l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
 		return
 	}
-	l.usual = min(after, usualMost)
+	l.usual, l.ceilingUntil = min(after, l.excess, usualMost), 0
 	if after < usualMost {
 		e.target = max(e.target, l.before)
 		e.capacity = 0

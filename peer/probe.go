@@ -68,8 +68,8 @@ func (e *Estimator) Probe(now time.Time) (Probe, bool) {
 	if p.underway || e.arrivals.received < probeAfter || t < p.next || e.demand <= 0 {
 		return Probe{}, false
 	}
-	top := min(e.most, demandRoom*e.demand)
-	if e.target > 0.95*top || e.congested || e.losses.high() || e.losses.trying || e.queue > e.limit()/2+e.tolerated/2 {
+	top := min(e.most, demandRoom*e.demand, e.losses.roof(t))
+	if e.target > 0.95*top || e.congested || e.losses.high() || e.queue > e.limit()/2+e.tolerated/2 {
 		return Probe{}, false
 	}
 	// Behind a burst of ours it would measure the burst.
@@ -147,7 +147,7 @@ func (e *Estimator) byProbe(t time.Duration) {
 	p.underway = false
 	left := float64(p.bytes) * 8 / max(p.lastSent-p.firstSent, arrivalSpan).Seconds()
 	came := float64(p.bytes) * 8 / max(p.lastCame-p.firstCame, twccUnit).Seconds()
-	left = min(left, 1.2*float64(p.asked.Rate))
+	left = min(left, 1.2*float64(p.asked.Rate), e.losses.roof(t))
 	switch {
 	case e.congested || p.missed > p.asked.Packets/3:
 		p.failed(t)
@@ -161,7 +161,7 @@ func (e *Estimator) byProbe(t time.Duration) {
 		p.longer = 0
 		p.soon(t + e.round())
 	case came > 1.2*e.target:
-		e.raise(0.85 * came)
+		e.raise(min(0.85*came, e.losses.roof(t)))
 		p.failed(t)
 	default:
 		p.failed(t)
