@@ -47,8 +47,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteBufferSize:  writeBuffer,
 		WriteBufferPool:  &writeBuffers,
 		CheckOrigin:      func(*http.Request) bool { return true }, // below
+		// An SDP is packed to less than half. The library would promise, and not keep, a smaller window.
+		EnableCompression: !strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "server_max_window_bits"),
 	}
-	ws, err := up.Upgrade(w, r, nil)
+	words, known, bad := earlyWords(r.Header.Get("Sec-WebSocket-Protocol"))
+	var answer http.Header
+	if known {
+		answer = http.Header{"Sec-Websocket-Protocol": {subprotocol}}
+	}
+	ws, err := up.Upgrade(w, r, answer)
 	if err != nil {
 		release()
 		s.log.Debug("no WebSocket", "addr", addr, "err", err)
@@ -61,6 +68,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !s.originAllowed(r):
 		s.log.Info("refused", "code", CodeForbidden, "origin", r.Header.Get("Origin"), "host", r.Host)
 		s.end(c, errorf(CodeForbidden, "pages of %.100q may not use this server: it must be told to allow that origin", r.Header.Get("Origin")))
+	case bad != nil:
+		s.end(c, bad)
+	default:
+		c.early = words
 	}
 	if !s.start(c, release) {
 		c.Close(CodeClosing, "the server is stopping; come back")

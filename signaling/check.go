@@ -85,7 +85,7 @@ func (m *Message) routed(from string) Message {
 	out := Message{Type: m.Type, From: from, Session: m.Session}
 	switch m.Type {
 	case TypeOffer:
-		out.SDP, out.Proof, out.Trickle, out.Bearer = m.SDP, m.Proof, m.Trickle, m.Bearer
+		out.SDP, out.Proof, out.Trickle, out.Bearer, out.Rate = m.SDP, m.Proof, m.Trickle, m.Bearer, m.Rate
 	case TypeAnswer:
 		out.SDP, out.Proof = m.SDP, m.Proof
 	case TypeCandidate:

@@ -64,7 +64,7 @@ func TestTheFirstFlightFitsAThinLink(t *testing.T) {
 	for name, values := range w.Header() {
 		size += len(name) + len(values[0]) + 4
 	}
-	if size > 9500 {
-		t.Errorf("the page of a room is %d bytes before it can offer: let main.js or later.js load what can wait", size)
+	if size > 4700 {
+		t.Errorf("the page of a room is %d bytes before it can offer: let main.js or later.js have what can wait", size)
 	}
 }

@@ -109,7 +109,7 @@ func newPages(fsys fs.FS, opening func(context.Context, string) opening) *pages 
 	if err != nil {
 		panic(err) // the files are part of the program
 	}
-	texts["main.js"] = p.rooms.script
+	maps.Copy(texts, p.rooms.scripts)
 	p.version = versionOf(texts, p.rooms.head, p.rooms.tail)
 	for name, text := range texts {
 		p.files[name] = newAsset(name, text, p.version)

@@ -120,7 +120,7 @@ func TestPagesAreSmallAndKept(t *testing.T) {
 		}
 	}
 	page := getPage(h, http.MethodGet, "/kitchen", nil)
-	script := regexp.MustCompile(`/viewer/@[^/"]+/main.js`).FindString(page.Body.String())
+	script := regexp.MustCompile(`/viewer/@[^/"]+/`).FindString(page.Body.String()) + "main.js"
 	if w := getPage(h, http.MethodGet, script, nil); w.Code != 200 || w.Header().Get("Cache-Control") != forever {
 		t.Errorf("%s: %d, kept %q", script, w.Code, w.Header().Get("Cache-Control"))
 	}
@@ -209,7 +209,7 @@ func TestPagesAreWhole(t *testing.T) {
 	for path := range seen {
 		found[version.ReplaceAllString(path, "")] = true
 	}
-	for _, name := range []string{"main.js", "later.js", "proof.js", "home.js", "style.css", "icon.svg", "icon-180.png", "manifest.webmanifest"} {
+	for _, name := range []string{"start.js", "main.js", "later.js", "proof.js", "home.js", "style.css", "icon.svg", "icon-180.png", "manifest.webmanifest"} {
 		if !found["/viewer/"+name] {
 			t.Errorf("nothing was found that loads %s: it is not needed, or the patterns of this test are out of date", name)
 		}

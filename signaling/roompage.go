@@ -11,13 +11,13 @@ import (
 )
 
 // roomPages makes the page of a room. What it runs until the offer is sent
-// stands in it: on a thin link each request costs as much as some kilobytes. What
-// shows the picture is asked for meanwhile, since the first flight of TCP is 14 kB,
-// and a modem of such a link may hold less.
+// stands in it: on a thin link each request costs as much as some kilobytes. The
+// rest is asked for later, one script after the other: the first flight of TCP is
+// 14 kB, and a modem of such a link may hold less.
 type roomPages struct {
 	opening    func(ctx context.Context, room string) opening
-	head, tail []byte // around the opening
-	script     []byte // main.js, without what the page has already
+	head, tail []byte            // around the opening
+	scripts    map[string][]byte // those that the page asks for, each without what is there already
 
 	mu   sync.Mutex
 	made map[string]asset // by opening
@@ -34,7 +34,7 @@ var inlineTag = regexp.MustCompile(`<(script|style) data-inline="([^"]+)"></(?:s
 const openingTag = `<script type="application/json" id="opening">`
 
 func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*roomPages, error) {
-	p := &roomPages{opening: opening, made: map[string]asset{}}
+	p := &roomPages{opening: opening, scripts: map[string][]byte{}, made: map[string]asset{}}
 	page, err := fs.ReadFile(fsys, "room.html")
 	if err != nil {
 		return nil, err
@@ -57,8 +57,12 @@ func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*r
 		return nil, err
 	}
 	p.head, p.tail, _ = bytes.Cut(page, []byte(openingTag))
-	p.script, err = b.script("main.js")
-	return p, err
+	for _, file := range []string{"start.js", "main.js"} {
+		if p.scripts[file], err = b.script(file); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // page is the page of a room as it is now.

@@ -217,10 +217,11 @@ export class Camera {
   }
 
   #connect() {
+    const name = this.#firstPeer && this.#signaling.offered;
     const peer = this.#firstPeer ?? new Peer(this.#signaling.iceServers);
     this.#firstPeer = undefined;
     const session = new Session({
-      peer, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,
+      peer, name, camera: this.#info, room: this.#room, key: this.#key, joins: this.#signaling.joins,
       iceServers: () => this.#signaling.iceServers,
       send: (message) => this.#signaling.send(message),
       onOpen: () => this.#wanted && session.say(this.#wanted),

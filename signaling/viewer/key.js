@@ -1,9 +1,4 @@
-/** Keys, session ids and fingerprints as they are written. PROTOCOL.md, "The key". */
-
-/** @param {Uint8Array} bytes @returns {string} base64url without padding */
-export function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '');
-}
+/** Keys and fingerprints as they are written. PROTOCOL.md, "The key". */
 
 /**
  * @param {string} hash location.hash
@@ -19,9 +14,6 @@ export function keyInHash(hash) {
  *   ids are; strict in the bits that are left over, so that each has one spelling
  */
 export const isKey = (text) => /^[A-Za-z0-9_-]{21}[AQgw]$/.test(text);
-
-/** @returns {string} a new session id: 16 random bytes in base64url */
-export const newSessionId = () => base64url(crypto.getRandomValues(new Uint8Array(16)));
 
 /** @param {string} a @param {string} b @returns {boolean} compared in a time that does not tell where they differ */
 export function equal(a, b) {

@@ -1,5 +1,6 @@
 /** What the page of one room shows. */
 import { CAMERA } from './dom.js';
+import { rememberRate } from './peer.js';
 import { Stage } from './stage.js';
 import { page } from './start.js';
 import { Veil } from './tile.js';
@@ -87,6 +88,9 @@ function say(text) {
 page.onChange = render;
 setTimeout(loadLater, 2000);
 addEventListener('hashchange', () => location.reload());
-addEventListener('pagehide', () => page.live?.close());
+addEventListener('pagehide', () => {
+  rememberRate(page.live?.cameras.find((c) => c.report)?.report.estimate);
+  page.live?.close();
+});
 addEventListener('pageshow', (e) => e.persisted && location.reload());
 render();

@@ -1,22 +1,32 @@
-/**
- * The browser's half of a connection before it is known to whom. This module imports
- * nothing, and stands first in the page of a room: it begins while the rest still
- * arrives. What takes longest comes first.
- */
+/** The browser's half of a connection before it is known to whom. */
 
-const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+/**
+ * The header extensions that cameras send, and the one that no browser stops. What else
+ * a browser proposes is a fifth of an offer, and on a thin link a hundredth of a second.
+ * With the sender's clock in each frame requestVideoFrameCallback reports captureTime.
+ */
+const VIDEO_EXTENSIONS = /(:mid|transport-wide-cc-extensions-01|\/playout-delay|\/abs-capture-time)$/;
+const AUDIO_EXTENSIONS = /(:mid|transport-wide-cc-extensions-01)$/;
 
 /** One RTCPeerConnection that wants a picture, a sound and the data channel `control`. */
 export class Peer {
-  /** @param {RTCIceServer[]} [iceServers] */
-  constructor(iceServers = []) {
+  #answer;
+  #queued = [];
+
+  /**
+   * @param {RTCIceServer[]} [iceServers]
+   * @param {(sdp: string) => Promise<void>} [tell] is told what is offered, and waited for: setting it keeps the
+   *   browser busy for longer than that
+   */
+  constructor(iceServers = [], tell = undefined) {
     this.iceServers = iceServers;
     /** max-bundle: one transport, so that one set of candidates is gathered. */
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers });
     this.video = this.pc.addTransceiver('video', { direction: 'recvonly' });
     this.audio = this.pc.addTransceiver('audio', { direction: 'recvonly' });
     this.control = this.pc.createDataChannel('control');
-    askForCaptureTime(this.video);
+    extend(this.video, VIDEO_EXTENSIONS);
+    extend(this.audio, AUDIO_EXTENSIONS);
     only(this.video, /\/(VP8|rtx|flexfec-03)$/i);
     only(this.audio, /\/opus$/i);
     // Pictures are shown as they come. The sound waits as long as the network makes it.
@@ -32,18 +42,25 @@ export class Peer {
       else if (candidate) this.candidates.push(candidate);
     };
 
-    /** whether the local description is set */
-    this.isReady = false;
-    /** Resolves when it is, and candidates are being gathered. */
-    this.offered = this.#offer();
-    // whoever awaits `offered` hears of it; an unused peer must not be an unhandled rejection
-    this.offered.catch(() => {});
+    /** One stream for both, so that the browser plays them in step. */
+    this.stream = new MediaStream([this.video, this.audio].map((t) => t.receiver.track));
+    /** whether the camera sends sound */
+    this.hasAudio = false;
+    this.#offer(undefined, tell);
   }
 
-  async #offer(options) {
-    const offer = await this.pc.createOffer(options);
-    await this.pc.setLocalDescription({ type: 'offer', sdp: stereo(offer.sdp) });
-    this.isReady = true;
+  #offer(options, tell) {
+    /** what is offered, without candidates; '' until it is known */
+    this.sdp = '';
+    /** Resolves when it is: it may be sent before it is set. */
+    this.described = this.pc.createOffer(options).then(({ sdp }) => {
+      this.sdp = stereo(sdp);
+      return tell?.(this.sdp);
+    });
+    /** Resolves when it is set, and candidates are being gathered. */
+    this.offered = this.described.then(() => this.pc.setLocalDescription({ type: 'offer', sdp: this.sdp }));
+    // whoever awaits it hears of it; an unused peer must not be an unhandled rejection
+    this.offered.catch(() => {});
   }
 
   /** @param {RTCIceServer[]} iceServers @returns {boolean} whether it asks these, with these credentials */
@@ -60,7 +77,35 @@ export class Peer {
     this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
     this.candidates.length = 0;
     this.onCandidate = undefined; // they would overtake the offer
-    await this.#offer({ iceRestart: true });
+    this.#offer({ iceRestart: true });
+    await this.offered; // until then candidates of the camera would count for what was
+  }
+
+  /** @param {string} sdp @returns {boolean} whether that is the answer that it has */
+  hasAnswer(sdp) {
+    return sdp === this.#answer;
+  }
+
+  /**
+   * Takes the camera's answer, to an offer that is set.
+   * @param {string} sdp one that it has is not taken again
+   * @returns {Promise<void>} when the browser has understood it
+   */
+  answer(sdp) {
+    if (this.hasAnswer(sdp)) return this.answered;
+    this.#answer = sdp;
+    this.answered = this.pc.setRemoteDescription({ type: 'answer', sdp }).then(() => {
+      for (const candidate of this.#queued.splice(0)) this.pc.addIceCandidate(candidate).catch(() => {});
+      this.hasAudio = this.audio.currentDirection === 'recvonly';
+      if (!this.hasAudio) this.stream.removeTrack(this.audio.receiver.track);
+    });
+    return this.answered;
+  }
+
+  /** @param {RTCIceCandidateInit} candidate of the camera; those that overtake its answer wait */
+  async add(candidate) {
+    if (this.pc.remoteDescription && this.pc.signalingState === 'stable') await this.pc.addIceCandidate(candidate);
+    else if (this.#queued.length < 256) this.#queued.push(candidate);
   }
 
   close() {
@@ -69,12 +114,12 @@ export class Peer {
   }
 }
 
-/** The sender's clock in each frame lets requestVideoFrameCallback report captureTime. */
-function askForCaptureTime(transceiver) {
+/** Leaves out the header extensions that nobody sends. */
+function extend(transceiver, wanted) {
   try {
     transceiver.setHeaderExtensionsToNegotiate(
       transceiver.getHeaderExtensionsToNegotiate()
-        .map((e) => (e.uri === CAPTURE_TIME ? { ...e, direction: 'sendrecv' } : e)));
+        .map((e) => ({ ...e, direction: wanted.test(e.uri) ? 'sendrecv' : 'stopped' })));
   } catch {
     // not in this browser: the age of the picture stays unknown
   }
@@ -95,25 +140,42 @@ function stereo(sdp) {
   return opus ? sdp.replace(new RegExp(`^(a=fmtp:${opus} (?!.*stereo=).*)\r$`, 'm'), '$1;stereo=1\r') : sdp;
 }
 
-/** @returns {WebSocket} a new socket to the server that this page came from */
-export function openSocket() {
+/**
+ * @param {string[]} [protocols]
+ * @returns {WebSocket} a new socket to the server that this page came from
+ */
+export function openSocket(protocols = []) {
   const url = new URL('/ws', location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  return new WebSocket(url);
+  return new WebSocket(url, protocols);
 }
 
-/** What the server wrote into the page of a room: `iceServers` and `cameras` as in `welcome`, where it told them. */
-const told = document.getElementById('opening')?.textContent;
-const opening = told ? JSON.parse(told) : {};
+/** Where a tab remembers what its link carried. */
+const RATE = 'peercam rate';
+/** What a link carried so long ago says nothing of now, milliseconds. */
+const LATELY = 600_000;
+/** A page must be larger to measure a link by, and so much of it comes at once, bytes. */
+const [MEASURABLE, AT_ONCE] = [3000, 1400];
 
-/** @type {{socket?: WebSocket, peer?: Peer, cameras?: import('./session.js').CameraInfo[]}} what was begun; the page of a room takes it over */
-export const early = !told ? {} : {
-  socket: 'WebSocket' in window ? openSocket() : undefined,
-  peer: 'RTCPeerConnection' in window ? new Peer(opening.iceServers) : undefined,
-  cameras: opening.cameras,
-};
+/** @param {number} [rate] what the link carries, bit/s */
+export function rememberRate(rate) {
+  try {
+    if (rate) sessionStorage.setItem(RATE, JSON.stringify({ rate, at: Date.now() }));
+  } catch {
+    // no storage here: the next page measures
+  }
+}
 
-/** What a link with a key needs besides, on its way while the socket opens. */
-if (told && /[#&]k=/.test(location.hash)) {
-  document.head.append(Object.assign(document.createElement('link'), { rel: 'modulepreload', href: `${document.documentElement.dataset.viewer}proof.js` }));
+/** @returns {number|undefined} what the link has carried lately, bit/s: what this page took to come, or what the one before knew */
+export function linkRate() {
+  const { responseStart, responseEnd, transferSize } = performance.getEntriesByType('navigation')[0] ?? {};
+  if (responseEnd > 0 && transferSize >= MEASURABLE && performance.now() < LATELY) {
+    return Math.min(1e8, Math.round((8000 * (transferSize - AT_ONCE)) / Math.max(1, responseEnd - responseStart)));
+  }
+  try {
+    const { rate, at } = JSON.parse(sessionStorage.getItem(RATE)) ?? {};
+    return Math.abs(Date.now() - at) < LATELY ? Math.round(rate) : undefined;
+  } catch {
+    return undefined;
+  }
 }

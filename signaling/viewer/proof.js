@@ -3,7 +3,8 @@
  * (the proofs). PROTOCOL.md, "The key". No crypto.subtle: on plain http it is absent.
  * An open room needs none of this, so it is loaded for a key only.
  */
-import { base64url, isKey } from './key.js';
+import { base64url } from './id.js';
+import { isKey } from './key.js';
 import { hkdf, hmac, sha256 } from './vendor/noble/hashes.js';
 
 const utf8 = (text) => new TextEncoder().encode(text);

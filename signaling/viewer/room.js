@@ -17,20 +17,21 @@ export class Room {
    * @param {object} options
    * @param {string} options.name
    * @param {import('./proof.js').Key|null} options.key null for an open room
-   * @param {WebSocket} [options.socket] one that was opened early
-   * @param {import('./peer.js').Peer} [options.peer] one that was begun early
-   * @param {import('./session.js').CameraInfo[]} [options.cameras] that are there, as the page says
+   * @param {import('./early.js').Early} [options.early]
    * @param {() => void} options.onChange something to show has changed
    */
-  constructor({ name, key, socket, peer, cameras, onChange }) {
+  constructor({ name, key, early = {}, onChange }) {
     this.name = name;
     /** @type {Camera[]} in the order in which they came */
     this.cameras = [];
     this.#key = key;
+    const isLost = early.session && early.socket.readyState > WebSocket.OPEN;
+    if (isLost) early.peer.close(); // it belongs to a session of which nothing more is heard
+    const { peer, cameras } = isLost ? {} : early;
     this.#firstPeer = peer;
     this.#onChange = onChange;
     this.signaling = new Signaling({
-      room: name, token: key?.token ?? '', first: socket, expect: !key && cameras && { cameras, iceServers: peer?.iceServers },
+      room: name, token: key?.token ?? '', first: early, expect: !key && cameras && { cameras, iceServers: peer?.iceServers },
       onMessage: (message) => this.#receive(message),
       onChange: () => this.#changed(),
     });

@@ -1,5 +1,7 @@
 /** One peer connection with one camera: offer, proof, answer, candidates, media, end. */
-import { equal, fingerprint, isKey, newSessionId } from './key.js';
+import { newSessionId } from './id.js';
+import { equal, fingerprint, isKey } from './key.js';
+import { linkRate } from './peer.js';
 
 /** A freeze that is seen so long after the camera last said that it pauses is due to that, milliseconds. */
 const PAUSE_OVER = 2500;
@@ -16,7 +18,7 @@ const SILENCE = 8;
  */
 
 export class Session {
-  #queued = [];
+  #isOffered;
   #offered = '';
   #restarting = false;
   #camera;
@@ -32,7 +34,8 @@ export class Session {
 
   /**
    * @param {object} options
-   * @param {import('./peer.js').Peer} options.peer whose offer is on its way
+   * @param {import('./peer.js').Peer} options.peer whose offer is being made
+   * @param {string} [options.name] under which it is on its way to the camera already
    * @param {CameraInfo} options.camera
    * @param {string} options.room
    * @param {import('./proof.js').Key|null} options.key null in an open room
@@ -43,8 +46,9 @@ export class Session {
    * @param {(message: object) => void} options.onControl what the camera says over the data channel
    * @param {() => void} options.onChange there is a stream, or media, or an end
    */
-  constructor({ peer, camera, room, key, joins, iceServers, send, onOpen, onControl, onChange }) {
-    this.name = newSessionId();
+  constructor({ peer, name, camera, room, key, joins, iceServers, send, onOpen, onControl, onChange }) {
+    this.name = name ?? newSessionId();
+    this.#isOffered = Boolean(name);
     this.#iceServers = iceServers;
     this.joins = joins;
     this.peer = peer;
@@ -122,13 +126,17 @@ export class Session {
   async start() {
     try {
       // no turn of the event loop when there is nothing to wait for: the offer goes out before anything is drawn
-      if (!this.peer.isReady) await this.peer.offered;
+      if (!this.peer.sdp) await this.peer.described;
       // The room is open, but the link says it is not: whoever answers does not hold the key.
       if (this.#key && !isKey(this.#camera.nonce ?? '')) return this.stop('proof', 'the camera holds no key');
       if (!this.#key && this.#camera.nonce) return this.stop('no-key', 'the camera has a key');
       const iceServers = this.#iceServers();
-      if (!this.peer.asks(iceServers) && !this.end) await this.peer.reoffer(iceServers);
-      this.#offer();
+      if (!this.peer.asks(iceServers) && !this.end) {
+        await this.peer.reoffer(iceServers);
+        this.#isOffered = false;
+      }
+      if (this.#isOffered) this.#catchUp();
+      else this.#offer();
     } catch (err) {
       this.stop('bad-offer', `this browser could not make an offer: ${err.message}`);
     }
@@ -136,14 +144,25 @@ export class Session {
 
   #offer() {
     if (this.end) return;
-    const { sdp } = this.peer.pc.localDescription;
-    this.#offered = fingerprint(sdp);
-    const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: this.#offered });
-    this.#tell({ type: 'offer', sdp, proof });
+    const { sdp } = this.peer;
+    const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: fingerprint(sdp) });
+    this.#tell({ type: 'offer', sdp, proof, rate: linkRate() });
+    this.#trickle();
+  }
+
+  /** It was begun before anybody listened. */
+  #catchUp() {
+    this.#trickle();
+    const { control, video } = this.peer;
+    if (!video.receiver.track.muted) video.receiver.track.onunmute();
+    if (control.readyState === 'open') control.onopen();
+  }
+
+  /** The offer is on its way, and now its candidates. */
+  #trickle() {
+    this.#offered = fingerprint(this.peer.sdp);
     this.peer.onCandidate = (candidate) => this.#tell({ type: 'candidate', candidate });
-    for (const candidate of this.peer.candidates.splice(0)) {
-      if (!sdp.includes(candidate.candidate)) this.peer.onCandidate(candidate);
-    }
+    this.peer.candidates.splice(0).forEach(this.peer.onCandidate);
     if (this.peer.pc.iceGatheringState === 'complete') this.peer.onCandidate(null);
   }
 
@@ -158,12 +177,11 @@ export class Session {
     try {
       switch (message.type) {
         case 'answer':
-          if (pc.signalingState === 'have-local-offer') await this.#answer(message.sdp, message.proof);
+          await this.peer.offered; // a camera that is near may be quicker than this browser
+          if (pc.signalingState === 'have-local-offer' || this.peer.hasAnswer(message.sdp)) await this.#answer(message.sdp, message.proof);
           break;
         case 'candidate':
-          if (!message.candidate?.candidate) break;
-          if (pc.remoteDescription && pc.signalingState === 'stable') await pc.addIceCandidate(message.candidate);
-          else if (this.#queued.length < 256) this.#queued.push(message.candidate);
+          if (message.candidate?.candidate) await this.peer.add(message.candidate);
           break;
         case 'restart':
           await this.#restart();
@@ -173,6 +191,7 @@ export class Session {
           break;
         case 'error':
           // About the offer it is the end; about a late candidate it is nothing to one that plays.
+          await this.peer.offered;
           if (pc.signalingState === 'have-local-offer') this.#close('failed', message.message ?? '');
           break;
       }
@@ -191,6 +210,7 @@ export class Session {
     this.#restarting = true;
     this.restartedAt = performance.now();
     try {
+      await this.peer.offered;
       if (this.peer.pc.signalingState === 'stable') await this.peer.reoffer(this.#iceServers());
       this.#offer();
     } finally {
@@ -205,18 +225,14 @@ export class Session {
       });
       if (!equal(String(proof ?? ''), expected)) return this.stop('proof', 'the answer is not proved');
     }
-    const { pc, video, audio } = this.peer;
-    const applied = pc.setRemoteDescription({ type: 'answer', sdp });
+    const answered = this.peer.answer(sdp);
     if (!this.stream) {
-      // One stream for both, so that the browser plays them in step; shown at once,
-      // so that the page gets ready to play while the connection is made.
-      this.stream = new MediaStream([video, audio].map((t) => t.receiver.track));
+      // shown at once, so that the page gets ready to play while the connection is made
+      this.stream = this.peer.stream;
       this.onChange();
     }
-    await applied;
-    for (const candidate of this.#queued.splice(0)) pc.addIceCandidate(candidate).catch(() => {});
-    this.hasAudio = audio.currentDirection === 'recvonly';
-    if (!this.hasAudio) this.stream.removeTrack(audio.receiver.track);
+    await answered;
+    this.hasAudio = this.peer.hasAudio;
     this.onChange();
   }
 

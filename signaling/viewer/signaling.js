@@ -29,9 +29,9 @@ export class Signaling {
   #knock;
 
   /**
-   * @param {{room: string, token: string, first?: WebSocket, expect?: object, onMessage: (message: object) => void, onChange: () => void}} options
-   *   first: a socket that is open or opening already; expect: what its welcome will say,
-   *   where that is known: then nothing waits for it; onMessage hears all but `pong` and
+   * @param {{room: string, token: string, first: import('./early.js').Early, expect?: object, onMessage: (message: object) => void, onChange: () => void}} options
+   *   first: has a socket that is open or opening already; expect: what its welcome will
+   *   say, where that is known: then nothing waits for it; onMessage hears all but `pong` and
    *   fatal errors; onChange follows every change of the fields below
    */
   constructor({ room, token, first, expect, onMessage, onChange }) {
@@ -51,18 +51,23 @@ export class Signaling {
     /** performance.now() of the last message */
     this.heardAt = 0;
     this.iceServers = [];
-    const isFirst = first && first.readyState <= WebSocket.OPEN;
+    /** @type {string|undefined} the session that was offered over the present socket already, after a join */
+    this.offered = undefined;
+    const isFirst = first.socket?.readyState <= WebSocket.OPEN;
     this.#expected = isFirst ? expect : undefined;
-    this.#use(isFirst ? first : undefined);
+    if (isFirst) this.#use(first.socket, first.session, first.heard);
+    else this.#use();
   }
 
-  #use(socket = openSocket()) {
+  #use(socket = openSocket(), offered, heard = []) {
     this.#knock = undefined;
     this.#socket = socket;
+    this.offered = offered;
     const join = () => {
       if (socket !== this.#socket) return;
-      socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
+      if (!offered) socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
       if (this.#expected) this.#welcome(this.#expected);
+      for (const data of heard) this.#receive(socket, data);
     };
     socket.onopen = join;
     socket.onmessage = ({ data }) => this.#receive(socket, data);
@@ -133,7 +138,7 @@ export class Signaling {
 
   #lost(socket) {
     if (socket !== this.#socket) return;
-    this.#socket = undefined;
+    this.#socket = this.offered = undefined;
     this.joined = false;
     this.#timer('join');
     this.#timer('pong');

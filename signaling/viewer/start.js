@@ -1,6 +1,6 @@
 /** What a page of a room begins before it shows anything: the way to the server and the offers. */
+import { early, room, run } from './early.js';
 import { isKey, keyInHash } from './key.js';
-import { early } from './peer.js';
 import { Room } from './room.js';
 
 /** @param {string} keyText @returns {import('./policy.js').View|null} why it cannot even be tried */
@@ -15,7 +15,7 @@ function obstacle(keyText) {
 
 /** The page as main.js finds it. */
 export const page = {
-  room: decodeURIComponent(location.pathname.slice(1)),
+  room,
   /** as it stands in the link, '' when there is none */
   key: keyInHash(location.hash),
   /** where the files of this version are */
@@ -28,15 +28,23 @@ export const page = {
 };
 
 /** @param {import('./proof.js').Key} [key] */
-function begin(key = null) {
-  page.live = new Room({ name: page.room, key, ...early, onChange: () => page.onChange() });
-  page.onChange();
+async function begin(key = null) {
+  page.live = new Room({ name: room, key, early: await early, onChange: () => page.onChange() });
+  show();
+}
+
+/** What shows it comes last: on a thin link it would hold up what is more urgent. */
+function show() {
+  run(`${page.viewer}main.js`);
 }
 
 page.stopped = obstacle(page.key);
 if (page.stopped) {
-  early.socket?.close();
-  early.peer?.close();
+  early.then(({ socket, peer }) => {
+    socket?.close();
+    peer?.close();
+  });
+  show();
 } else if (page.key) {
   // a server that went away meanwhile comes back
   import(`${page.viewer}proof.js`).then(({ Key }) => begin(new Key(page.key)), () => setTimeout(() => location.reload(), 2000));

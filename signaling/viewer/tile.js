@@ -23,7 +23,9 @@ export class Tile {
     this.about = about;
     /** the browser wants a tap before it plays */
     this.blocked = false;
-    this.video = el('video', { autoplay: true, muted: true, playsInline: true, 'aria-label': this.label });
+    this.video = document.getElementById('first') ?? el('video', { autoplay: true, muted: true, playsInline: true });
+    this.video.removeAttribute('id');
+    this.video.setAttribute('aria-label', this.label);
     this.video.setAttribute('muted', '');
     this.#last = el('canvas', { class: 'last', hidden: true, 'aria-hidden': 'true' });
     this.veil = new Veil({ act, can });
@@ -54,7 +56,8 @@ export class Tile {
   }
 
   #attach(stream) {
-    this.#keep();
+    const isOn = this.video.srcObject === stream; // since before there was a tile
+    if (!isOn) this.#keep();
     this.#stream = stream;
     const shown = () => {
       if (this.#stream !== stream) return;
@@ -63,7 +66,8 @@ export class Tile {
     };
     this.video.onloadeddata = shown;
     this.video.requestVideoFrameCallback?.(shown);
-    this.video.srcObject = stream;
+    if (!isOn) this.video.srcObject = stream;
+    else if (this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) queueMicrotask(shown); // when this tile is on the stage
     this.#play();
   }
 
