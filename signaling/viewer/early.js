@@ -62,7 +62,9 @@ async function begin() {
   } catch {
     // goes the way of all others
   }
-  load();
+  // What a key needs besides comes first: both at once would be too much for a thin link's modem.
+  if (isKeyed) import(`${page.viewer}proof.js`).then(load, load);
+  else load();
   return { socket: openSocket(), peer: new Peer(iceServers), cameras };
 }
 
