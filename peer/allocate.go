@@ -92,7 +92,8 @@ type seat struct {
 
 	thinSince, richSince time.Time // zero: it is not
 	moved, climbed       time.Time
-	arrived              time.Time
+	begun                time.Time // its picture
+	fell                 bool      // from a rung
 	rest                 time.Duration
 }
 
@@ -234,9 +235,6 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 		return rung
 	}
 	if !s.seated || s.got.paused {
-		if !s.seated {
-			s.arrived = now
-		}
 		s.seated, s.got.paused, s.got.rung = true, false, last
 		s.change(now, fits(1))
 		return
@@ -256,8 +254,8 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 			s.richSince = time.Time{}
 		case s.got.why == whyChoice || s.got.why == whyWindow:
 			rung = up // it asked for less until now: the link was not the reason
-		case s.climbed.IsZero() && now.Sub(s.arrived) < freshTime:
-			rung, s.climbed = up, now
+		case s.fresh(now):
+			rung = up
 		case s.richSince.IsZero():
 			s.richSince = now
 		case now.Sub(s.richSince) >= climbTime && now.Sub(s.moved) >= s.rest:
@@ -273,6 +271,8 @@ func (s *seat) move(now time.Time, rungs []encode.Size, most int, best *[maxRung
 func (s *seat) change(now time.Time, rung int) {
 	switch {
 	case rung <= s.got.rung:
+	case s.fresh(now):
+		s.fell = true
 	case !s.climbed.IsZero() && now.Sub(s.climbed) < relapseTime:
 		s.rest = min(2*s.rest, longestRest)
 	default:
@@ -294,7 +294,9 @@ func (s *seat) thin(now time.Time, rate int, last bool) (down bool) {
 	if s.thinSince.IsZero() {
 		s.thinSince = now
 	}
-	return !last && (s.got.layer == 0 || now.Sub(s.thinSince) >= thinTime)
+	// A fresh one is about to learn of more, as whom it is compared with just did.
+	none := s.got.layer == 0 && (!s.fresh(now) || float64(s.budget) < thinRate*float64(rate)*encode.LayerShare[0])
+	return !last && (none || now.Sub(s.thinSince) >= thinTime)
 }
 
 // most is the highest layer that the viewer asks for.
@@ -312,6 +314,11 @@ func (s *seat) layers(rate int) int {
 		layer--
 	}
 	return layer
+}
+
+// fresh tells that its picture began a moment ago, and nothing was too much yet.
+func (s *seat) fresh(now time.Time) bool {
+	return !s.fell && (s.begun.IsZero() || now.Sub(s.begun) < freshTime)
 }
 
 // explain says what keeps the viewer from more.

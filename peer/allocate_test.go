@@ -152,15 +152,61 @@ func TestAFallIsFollowedAtOnceAndARiseWithPatience(t *testing.T) {
 // The first estimate is a cautious one. What is known soon after counts at once; but who
 // fell once has patience like everybody.
 func TestAFreshViewerGoesUpAtOnce(t *testing.T) {
-	s := &seat{budget: 250_000}
 	now := time.Unix(1000, 0)
+	s := &seat{budget: 250_000, begun: now}
 	for _, step := range []struct{ after, budget, rung int }{
 		{0, 250_000, 1}, {300, 1_500_000, 0}, {100, 250_000, 1}, {100, 1_500_000, 1}, {1000, 1_500_000, 1},
 	} {
 		now = now.Add(time.Duration(step.after) * time.Millisecond)
 		s.budget = step.budget
 		if allocate(now, []*seat{s}, threeRungs, mostRate); s.got.rung != step.rung {
-			t.Errorf("%v after it came, with %d bit/s, it is on rung %d, want %d", now.Sub(s.arrived), step.budget, s.got.rung, step.rung)
+			t.Errorf("%v after it came, with %d bit/s, it is on rung %d, want %d", now.Sub(s.begun), step.budget, s.got.rung, step.rung)
+		}
+	}
+}
+
+// After a restart all come back at once, and learn of their links one after the other.
+func TestFreshViewersDoNotKnockEachOtherDown(t *testing.T) {
+	now := time.Unix(1000, 0)
+	a, b := &seat{budget: 1_690_000, begun: now}, &seat{budget: 827_000, begun: now}
+	settleFor := func(d time.Duration) {
+		for range d / (50 * time.Millisecond) {
+			now = now.Add(50 * time.Millisecond)
+			allocate(now, []*seat{a, b}, threeRungs, mostRate)
+			if b.got.rung != 0 {
+				t.Fatalf("%v after its picture began the later one is on rung %d", now.Sub(b.begun), b.got.rung)
+			}
+		}
+	}
+	settleFor(200 * time.Millisecond)
+	b.budget = 1_690_000
+	settleFor(3 * time.Second)
+	if b.got.layer != allLayers {
+		t.Errorf("it gets layer %d", b.got.layer)
+	}
+}
+
+// Who was hidden needs nothing of what it had before.
+func TestWhoComesBackWakesNoOldRung(t *testing.T) {
+	video := newFakeVideo()
+	video.rungs = threeRungs
+	p := &Publisher{c: Config{Video: video, MaxBitrate: mostRate}}
+	s := &Session{p: p}
+	p.list.Store(&[]*Session{s})
+	s.connected.Store(true)
+	s.estimate.Store(10_000_000)
+	s.rung.Store(-1)
+	for _, step := range []struct {
+		wish wish
+		want uint32
+	}{{wish{}, 0b001}, {wish{hidden: true}, 0}, {wish{width: 640, height: 360}, 0b010}} {
+		if step.wish == (wish{}) {
+			p.arrived(time.Now())
+			s.rung.Store(0) // its key frame came
+		}
+		p.look(s, step.wish)
+		if video.want != step.want {
+			t.Errorf("%+v: rungs %b are encoded, want %b", step.wish, video.want, step.want)
 		}
 	}
 }

@@ -82,6 +82,13 @@ type byeMessage struct {
 	Message string `json:"message"`
 }
 
+// Each change of a wish may cost others a key frame: more than looksRate a second, and
+// looksBurst at once, wait for the next second; the last one counts.
+const (
+	looksRate  = 5
+	looksBurst = 10
+)
+
 // openControl attaches the viewer's channel.
 func (s *Session) openControl(d *webrtc.DataChannel) {
 	if d.Label() != controlLabel && s.p.c.Chat != nil {
@@ -102,7 +109,11 @@ func (s *Session) openControl(d *webrtc.DataChannel) {
 		case "bye":
 			s.end("left", "the viewer went away")
 		case "view":
-			s.p.look(s, wishOf(&c))
+			w := wishOf(&c)
+			if s.later.Store(&w); s.looks.Allow() {
+				s.later.Store(nil)
+				s.p.look(s, w)
+			}
 			s.post(func() { s.listening = c.Sound; s.hold(s.held) })
 		case "clock":
 			now := s.p.clock.unixMilli(time.Now())
@@ -121,6 +132,7 @@ func (s *Session) mend(now time.Time) {
 	s.held = s.playout.next(now, way{loss: loss, round: round, protected: worth, narrow: narrow})
 	s.hold(s.held)
 	s.protection.on, s.protection.loss = worth && s.playout.delay > 0, loss
+	s.doubles.on = !worth && s.video.hasRTX && s.playout.delay > 0 && round >= shortRound
 	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
 		s.p.adapt(now, false)
 	}

@@ -58,6 +58,9 @@ type Estimator struct {
 	prober prober
 }
 
+// idleTime without a packet ends what only packets would end.
+const idleTime = 3 * time.Second
+
 // NewEstimator begins at start bit/s and stays within [least, most].
 func NewEstimator(start, least, most int) *Estimator {
 	return &Estimator{
@@ -136,8 +139,15 @@ func (e *Estimator) Tick(now time.Time) {
 		return
 	}
 	e.flight.resolve(t - e.round() - 2*time.Second)
-	if e.congested && e.flight.bytes() == 0 && t-e.heard > time.Second {
+	if e.flight.bytes() > 0 {
+		return
+	}
+	if e.congested && t-e.heard > time.Second {
 		e.congested, e.trial = false, trial{} // what stood on the way has long arrived
+	}
+	if t-e.heard > idleTime {
+		e.queue = 0 // nor would anything else tell
+		e.losses.idle()
 	}
 }
 
@@ -220,7 +230,8 @@ func (e *Estimator) wake(t time.Duration) {
 		e.roundTrips.reset()
 	}
 	if away > time.Second {
-		e.losses.trying, e.losses.bad, e.losses.ceilingUntil = false, 0, 0
+		e.losses.idle()
+		e.losses.ceilingUntil = 0
 		e.capacity = 0
 		e.target = max(0.7*e.target, e.least)
 		e.prober.soon(t + e.round())

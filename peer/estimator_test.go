@@ -256,6 +256,38 @@ func TestOthersOnTheLinkAreLivedWith(t *testing.T) {
 	}
 }
 
+// Where there is no sound, nothing is sent while the picture pauses: probes alone can
+// tell that the link is back.
+func TestAPauseWithoutSoundEnds(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		dip, long := 20e3+50e3*r.Float64(), 3+4*r.Float64()
+		queue := 200*ms + time.Duration(r.Int64N(int64(800*ms)))
+		link := simLink{rate: steps(0, 2e6, 5, dip, 5+long, 2e6), delay: 20 * ms, queue: queue}
+		c := simulate(seed, link, 2.5e6, 25*sec, func(c *simCall) {
+			c.sound, c.pauses = false, true
+			c.e = NewEstimator(testStart, leastBitrate, 100_000_000)
+		})
+		back := time.Duration((5 + long) * 1e9)
+		if got := c.mean(back+4*sec, back+7*sec); got < 300e3 {
+			t.Errorf("seed %d: soon after %.1f s of %.0f bit/s, with a queue of %v, are 2 Mbit/s again the estimate is %.0f", seed, long, dip, queue, got)
+		}
+	}
+	// The last that was seen of the link was a queue, and a window with loss.
+	c := simulate(1, simLink{rate: constant(2e6), delay: 20 * ms, queue: 400 * ms}, 2.5e6, 3*sec, nil)
+	c.e.target, c.e.queue, c.e.losses.bad = 50e3, sec, 1
+	c.e.flight.resolved = c.e.flight.sent
+	now := c.time()
+	for range 200 {
+		now = now.Add(25 * ms)
+		c.e.Tick(now)
+		if _, ok := c.e.Probe(now); ok {
+			return
+		}
+	}
+	t.Error("after five seconds without a packet nothing is probed")
+}
+
 // An encoder that sends little neither inflates the estimate nor lets it decay.
 func TestLittleIsSentAndTheEstimateKeepsItsMeaning(t *testing.T) {
 	link := simLink{rate: constant(1e8), delay: 5 * ms, queue: 200 * ms}

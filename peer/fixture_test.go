@@ -31,6 +31,8 @@ type fakeVideo struct {
 	rate int
 	on   chan uint32 // each change of want
 
+	rungs []encode.Size // nil: the one that it makes frames of
+
 	expected bool
 	awaited  chan bool // each change of it
 }
@@ -39,8 +41,10 @@ func newFakeVideo() *fakeVideo {
 	return &fakeVideo{on: make(chan uint32, 100), awaited: make(chan bool, 100)}
 }
 
-// Rungs is the one that it makes frames of.
 func (f *fakeVideo) Rungs() []encode.Size {
+	if f.rungs != nil {
+		return f.rungs
+	}
 	return []encode.Size{{Width: 1280, Height: 720}}
 }
 

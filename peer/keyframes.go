@@ -27,3 +27,32 @@ func (k *keyThrottle) due(now time.Time) bool {
 	k.pending, k.last = false, now
 	return true
 }
+
+// keyAsks keeps one viewer, whose decoder never recovers or who means ill, from
+// costing all others of its rung a key frame each interval. Its zero value is ready.
+type keyAsks struct {
+	last   time.Time
+	streak int // so many in a row came soon after one another
+}
+
+const (
+	// freeAsks in a row are heard at once: a bad link may need as many.
+	freeAsks    = 4
+	longestAsks = 5 * time.Second
+	// calmAsks without any and they are free again.
+	calmAsks = 10 * time.Second
+)
+
+// may tells whether a request counts.
+func (k *keyAsks) may(now time.Time) bool {
+	pause := now.Sub(k.last)
+	if k.last.IsZero() || pause >= calmAsks {
+		k.streak = 0
+	}
+	if wait := min(keyFrameInterval<<max(0, min(k.streak, 20)-freeAsks), longestAsks); k.streak > 0 && pause < wait {
+		return false
+	}
+	k.last = now
+	k.streak++
+	return true
+}

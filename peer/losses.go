@@ -20,6 +20,7 @@ type losses struct {
 
 	trying         bool
 	tryTo, judged  time.Duration
+	tryFrom        time.Duration
 	before, excess float64 // target and loss before trying
 	tried          window
 
@@ -53,6 +54,7 @@ const (
 	ceilingTime  = 10 * time.Second
 	staleCeiling = 5 // windows above it that lost no more than usual
 	roofPart     = 1.1
+	roofLeast    = 3 * resumeRate // bit/s: below there is no picture that would find out
 	usualMost    = 0.3
 	usualLeast   = 0.01 // nothing is sure
 	reportedHigh = 0.10
@@ -95,9 +97,15 @@ func (l *losses) high() bool { return l.bad > 0 || l.trying }
 // what lost much a while ago is approached step by step.
 func (l *losses) roof(t time.Duration) float64 {
 	if t < l.ceilingUntil {
-		return roofPart * l.ceiling
+		return max(roofPart*l.ceiling, roofLeast)
 	}
 	return math.Inf(1)
+}
+
+// idle forgets what it was about to find out.
+func (l *losses) idle() {
+	l.trying, l.bad = false, 0
+	l.window, l.suspect, l.tried = window{}, window{}, window{}
 }
 
 // Loss is the fraction of packets lost lately, 0 to 1.
@@ -123,6 +131,12 @@ func (l *losses) more(w window, by float64) bool {
 // than a tenth whatever its cause.
 func (e *Estimator) byLoss(t time.Duration) {
 	l := &e.losses
+	if l.trying && t >= l.tryTo { // so little was sent that nothing is clear
+		l.tried.add(l.window)
+		l.window, l.begun = window{}, t
+		e.judge(t)
+		return
+	}
 	if l.sent < lossPackets || t-l.begun < lossWindow {
 		return
 	}
@@ -158,7 +172,7 @@ func (e *Estimator) byLoss(t time.Duration) {
 	} else {
 		l.clean = 0
 	}
-	if l.usual > lossExcess && p > lossExcess && t-l.judged > retryTime {
+	if l.usual > lossExcess && p > lossExcess && t-l.judged > retryTime && e.flight.rate(t, rateSpan) > 0.7*e.target {
 		l.usual, l.suspect = 0, w // a verdict by chance would stand for ever
 		e.tryLess(t, p)
 		return
@@ -174,7 +188,7 @@ func (e *Estimator) byLoss(t time.Duration) {
 	}
 	l.bad++
 	l.suspect.add(w)
-	if l.bad >= 2 || p >= lossHuge {
+	if l.bad >= 2 || p >= lossHuge && w.sent >= 2*lossPackets {
 		e.tryLess(t, p)
 	}
 }
@@ -192,11 +206,15 @@ func (e *Estimator) tryLess(t time.Duration, p float64) {
 		came = e.target * (1 - p)
 	}
 	e.capacity, e.found = came/(1-l.usual), t
+	next := tryPart * e.capacity
+	if e.flight.rate(t, rateSpan) < e.target/2 && p < usualMost {
+		next = max(next, 0.7*e.target) // an encoder or a machine that pauses tells little of the link
+	}
 	l.trying, l.before, l.excess = true, e.target, l.suspect.share()
 	l.suspect, l.tried = window{}, window{}
 	e.deafUntil = t // what left before tells nothing of the trial
-	l.tryTo = t + e.round() + tryTime
-	e.target = max(min(e.target, tryPart*e.capacity), e.least)
+	l.tryFrom, l.tryTo = t, t+e.round()+tryTime
+	e.target = max(min(e.target, next), e.least)
 	e.lastCut, e.lastGrow = t, t
 	e.prober.failed(t)
 }
@@ -210,17 +228,20 @@ func (e *Estimator) judge(t time.Duration) {
 	burst := max(1, l.burst, float64(l.tried.lost)/float64(max(l.tried.runs, 1)))
 	lost, came := float64(l.tried.lost)/burst, float64(l.tried.sent-l.tried.lost)/burst
 	odds := lost*math.Log(same/helped) + came*math.Log((1-same)/(1-helped))
-	if odds > helpedOdds && odds < sameOdds && t < l.tryTo || l.tried.sent < lossPackets {
+	if t < l.tryTo && (odds > helpedOdds && odds < sameOdds || l.tried.sent < lossPackets) {
 		return
 	}
 	l.trying, l.bad, l.judged = false, 0, t
 	after := l.tried.share()
-	if odds < 0 {
+	if odds < 0 && l.tried.sent >= lossPackets {
 		l.ceiling, l.ceilingUntil = 0.97*e.capacity, t+ceilingTime
 		return
 	}
-	l.usual, l.ceilingUntil = min(after, l.excess, usualMost), 0
-	if after < usualMost {
+	l.ceilingUntil = 0
+	if l.tried.sent >= lossPackets {
+		l.usual = min(after, l.excess, usualMost)
+	}
+	if after < usualMost && e.lastCut <= l.tryFrom { // else a queue was found meanwhile
 		e.target = max(e.target, l.before)
 		e.capacity = 0
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/time/rate"
 
 	"github.com/peercam/peercam/encode"
 )
@@ -35,7 +36,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 		feedback: make(chan feedback, feedbackQueue), events: make(chan func(), 16),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		started: time.Now(), pictureID: randomPictureID(), transport: newTransport(), remote: newRemoteSeat(),
-		repair: repairBudget{firstRepair},
+		repair: repairBudget{firstRepair}, looks: rate.NewLimiter(looksRate, looksBurst),
 	}
 	s.startAt(p.startRate(signal.Rate))
 	s.demand.Store(int64(linkDemand(p.c.MaxBitrate, audioBitrate, 0)))

@@ -298,7 +298,10 @@ func (p *Publisher) changed() {
 func (p *Publisher) remove(s *Session) {
 	p.mu.Lock()
 	delete(p.sessions, s.id)
-	delete(p.losses, s)
+	if _, ok := p.losses[s]; ok {
+		delete(p.losses, s)
+		p.protectAudio()
+	}
 	p.changed()
 	p.mu.Unlock()
 }
@@ -354,6 +357,9 @@ func (p *Publisher) allocate(now time.Time) {
 	p.seats = p.seats[:0]
 	for _, s := range list {
 		if s.connected.Load() {
+			if s.seat.begun.IsZero() && s.counters.Frames.Load() > 0 {
+				s.seat.begun = now
+			}
 			s.seat.unprobed = !s.probes.Load()
 			s.seat.budget = videoBudget(int(s.estimate.Load()), s.soundRate(), int(s.parityShare.Load()))
 			p.seats = append(p.seats, &s.seat)
@@ -368,12 +374,13 @@ func (p *Publisher) allocate(now time.Time) {
 		top, _ := s.seat.wish.cap(rungs)
 		s.demand.Store(int64(linkDemand(rungMost(rungs, top, p.c.MaxBitrate), s.soundRate(), int(s.parityShare.Load()))))
 		// Until its key frame comes a viewer is sent what it had.
-		if rung := s.rung.Load(); rung >= 0 && !s.seat.got.paused && plan.want&(1<<rung) == 0 {
+		before := s.selection.Load()
+		if rung := s.rung.Load(); rung >= 0 && before != nil && !before.paused && !s.seat.got.paused && plan.want&(1<<rung) == 0 {
 			plan.want |= 1 << rung
 			plan.layered |= 1 << rung
 			plan.rates[rung] = p.plan.rates[rung]
 		}
-		if before := s.selection.Load(); before == nil || *before != s.seat.got {
+		if before == nil || *before != s.seat.got {
 			got := s.seat.got
 			s.selection.Store(&got)
 			s.news.Store(true)
@@ -384,7 +391,7 @@ func (p *Publisher) allocate(now time.Time) {
 	}
 	for rung, rate := range plan.rates {
 		// Small steps are not worth disturbing the encoder's rate control.
-		if before := p.plan.rates[rung]; plan.want&(1<<rung) == 0 || abs(rate-before)*100 <= 3*before && rate != p.c.MaxBitrate {
+		if before := p.plan.rates[rung]; plan.want&(1<<rung) == 0 || int64(abs(rate-before))*100 <= 3*int64(before) && rate != p.c.MaxBitrate {
 			plan.rates[rung] = before
 			continue
 		}
@@ -397,12 +404,21 @@ func (p *Publisher) allocate(now time.Time) {
 // setAudioLoss lets Opus protect for the viewer that loses most.
 func (p *Publisher) setAudioLoss(s *Session, percent int) {
 	p.mu.Lock()
-	p.losses[s] = percent
+	defer p.mu.Unlock()
+	p.losses[s] = min(percent, mostAudioLoss)
+	p.protectAudio()
+}
+
+// mostAudioLoss is what one viewer's reports can have all others' sound protected
+// against, percent: more costs more bits than it saves.
+const mostAudioLoss = 25
+
+// protectAudio tells the encoder; p.mu is held.
+func (p *Publisher) protectAudio() {
 	worst := 0
 	for _, l := range p.losses {
 		worst = max(worst, l)
 	}
-	p.mu.Unlock()
 	p.c.Audio.SetLoss(worst)
 }
 

@@ -43,6 +43,25 @@ func TestKeyThrottle(t *testing.T) {
 	}
 }
 
+// A decoder that never recovers must not cost the others of its rung a key frame each
+// interval; one on a bad link is heard at once.
+func TestOneViewerAsksForFewKeyFrames(t *testing.T) {
+	var k keyAsks
+	start := time.Unix(1000, 0)
+	var heard []int
+	for ms := 0; ms < 30_000; ms += 100 {
+		if k.may(start.Add(time.Duration(ms) * time.Millisecond)) {
+			heard = append(heard, ms)
+		}
+	}
+	if len(heard) < 8 || len(heard) > 14 || heard[3] > 1000 {
+		t.Errorf("of a request each 100 ms those at %v ms are heard", heard)
+	}
+	if !k.may(start.Add(time.Minute)) {
+		t.Error("after half a minute without one it is not heard")
+	}
+}
+
 func TestVideoBudget(t *testing.T) {
 	for _, c := range []struct{ estimate, audio, parity, want int }{
 		{1_160_000 + 40_000, 40_000, 0, 1_000_000},

@@ -56,7 +56,8 @@ func (s *Session) tend(now time.Time) {
 		return
 	}
 	s.estimator.Tick(now)
-	if s.probe.Packets == 0 {
+	// Without a picture there is nothing that a probe could repeat.
+	if s.probe.Packets == 0 && s.video.hasRTX && s.video.packets > 0 {
 		s.probe, _ = s.estimator.Probe(now)
 		s.prober = pacer{rate: s.probe.Rate}
 	}
@@ -104,6 +105,7 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 	t := s.video
 	parts := packetCount(len(f.Data))
 	if part == 0 {
+		s.sendDoubles(now)
 		s.begin(f)
 	}
 	t.header.SequenceNumber++
@@ -146,7 +148,7 @@ func (s *Session) begin(f *encode.Frame) {
 		s.frameGap = min(gap, time.Second)
 	}
 	s.begun = true
-	s.probes.Store(t.hasRTX)
+	s.probes.Store(t.hasRTX && t.hasTransport)
 	t.last.timestamp, t.last.time = timestamp, f.Time
 	putAbsCaptureTime(&t.captureTime, s.p.clock.ntp(f.Time))
 	s.size = encode.Size{Width: f.Width, Height: f.Height}
@@ -252,6 +254,7 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	}
 	s.counters.Resent.Add(1)
 	s.sendAgain(now, p, 0)
+	s.doubles.add(p.seq)
 }
 
 // resendLost sends a packet again whose last sending is reported lost: sooner than
@@ -267,6 +270,7 @@ func (s *Session) resendLost(now time.Time, a *Ack) {
 	p.lost(now)
 	s.counters.Resent.Add(1)
 	s.sendAgain(now, p, 0)
+	s.doubles.add(p.seq)
 }
 
 // sendAgain sends a packet that was sent before, as part of a probe or of none (0).
@@ -314,10 +318,6 @@ func (s *Session) writeRTX(now time.Time, n int, timestamp uint32, marker bool, 
 // packets once more, for whom one was lost; or padding, where those are too large.
 func (s *Session) flushProbe(now time.Time) time.Duration {
 	for s.probe.Packets > 0 {
-		if !s.video.hasRTX || s.video.packets == 0 {
-			s.probe = Probe{} // the media's own numbers cannot be spent on it
-			break
-		}
 		if pause := s.prober.wait(now); pause > 0 {
 			return pause
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+	"golang.org/x/time/rate"
 
 	"github.com/peercam/peercam/encode"
 )
@@ -27,6 +28,8 @@ const (
 	// again, and an outage may last some seconds.
 	silentTime = 15 * time.Second
 	reportTime = time.Second
+	// feedbackPatience is for feedback that was agreed on.
+	feedbackPatience = 3 * time.Second
 )
 
 // Signal is how a session speaks to its viewer besides media: all functions
@@ -89,6 +92,8 @@ type Session struct {
 	news      atomic.Bool
 	seat      seat // Publisher.mu's
 	remote    remoteSeat
+	looks     *rate.Limiter        // of the wishes of its data channel
+	later     atomic.Pointer[wish] // one that came too soon
 
 	// Only the session's goroutine touches what follows.
 	endCode, endReason string
@@ -96,6 +101,7 @@ type Session struct {
 	lastHeard          time.Time
 	lastSent           time.Time
 	lastReport         time.Time
+	reported           time.Time // when the picture was first reported on
 	doubted            time.Time // when the network changed below it
 	restarted          time.Time // when an ICE restart was last asked for
 	pictureID          uint16
@@ -116,6 +122,8 @@ type Session struct {
 	packet             [maxPacket]byte
 	history            history
 	repair             repairBudget
+	doubles            doubles
+	asks               keyAsks
 	fec                fec
 	protection         protection
 	transport          *transport
@@ -236,8 +244,8 @@ func (s *Session) onConnected(now time.Time) {
 		return
 	}
 	s.lastHeard = now
-	if !s.video.hasTransport {
-		s.startAt(s.p.knownStart()) // loss alone will tell, and slowly
+	if !s.video.hasTransport || !s.video.hasRTX {
+		s.startAt(s.p.knownStart()) // without probes more is found slowly, if at all
 	}
 	s.p.arrived(now)
 	if err := s.readRepairRTCP(); err != nil {
@@ -270,6 +278,9 @@ func (s *Session) tick(now time.Time) {
 		return
 	}
 	s.doubt(now)
+	if w := s.later.Swap(nil); w != nil {
+		s.p.look(s, *w)
+	}
 	s.tend(now)
 	s.p.adapt(now, false) // the rungs may have changed, with no frame to tell
 	s.mend(now)
@@ -351,6 +362,9 @@ func (s *Session) handle(f feedback) {
 				s.resendLost(now, a)
 			}
 		}
+		if s.playout.delay == 0 && s.estimator.Loss() >= lossyLink {
+			s.mend(now) // the sooner the fewer freeze
+		}
 		s.tend(now)
 	case f.nacks != nil && f.video:
 		for _, n := range f.nacks {
@@ -358,7 +372,7 @@ func (s *Session) handle(f feedback) {
 		}
 	case f.keyFrame:
 		s.counters.KeyFramesAsked.Add(1)
-		if s.begun {
+		if s.begun && s.asks.may(now) {
 			s.p.requestKeyFrame(now, s.sending)
 		}
 	case f.report != nil:
@@ -367,6 +381,9 @@ func (s *Session) handle(f feedback) {
 			s.counters.RoundTripMicros.Store(rtt.Microseconds())
 			s.estimator.SetRTT(rtt)
 		}
+		if f.video {
+			s.missFeedback(now)
+		}
 		if f.video && !s.video.hasTransport {
 			s.estimator.Report(now, float64(f.report.FractionLost)/256)
 			s.publishEstimate()
@@ -374,6 +391,21 @@ func (s *Session) handle(f feedback) {
 		if !f.video {
 			s.p.setAudioLoss(s, int(f.report.FractionLost)*100/256)
 		}
+	}
+}
+
+// missFeedback goes on with reports alone where transport-wide feedback was agreed on
+// and none comes: some repeat what they are offered and do not mean it.
+func (s *Session) missFeedback(now time.Time) {
+	switch {
+	case !s.video.hasTransport || s.estimator.feedbacks > 0:
+	case s.reported.IsZero():
+		s.reported = now
+	case now.Sub(s.reported) > feedbackPatience:
+		s.log.Info("no transport-wide feedback comes: the rate follows the loss alone")
+		s.video.hasTransport = false
+		s.startAt(s.p.knownStart())
+		s.probes.Store(false)
 	}
 }
 

@@ -177,6 +177,8 @@ type simCall struct {
 	padding bool
 	each    time.Duration // between feedbacks
 	quiet   time.Duration // until then there is no picture
+	pauses  bool          // the picture, where the link is too thin for it
+	paused  bool
 	sender  stalls
 	reader  stalls // at the viewer
 
@@ -242,6 +244,15 @@ func (c *simCall) awake(do func()) func() {
 func (c *simCall) frame() {
 	if c.now < c.quiet {
 		return
+	}
+	if c.pauses {
+		limit := pauseRate
+		if c.paused {
+			limit = resumeRate
+		}
+		if c.paused = c.e.Target() < limit; c.paused {
+			return
+		}
 	}
 	rate := 0.93 * min(float64(c.e.Target()), c.demand(c.now))
 	if c.sound {
