@@ -132,7 +132,6 @@ func (s *Session) mend(now time.Time) {
 	s.held = s.playout.next(now, way{loss: loss, round: round, protected: worth, narrow: narrow})
 	s.hold(s.held)
 	s.protection.on, s.protection.loss = worth && s.playout.delay > 0, loss
-	s.doubles.on = !worth && s.video.hasRTX && s.playout.delay > 0 && round >= shortRound
 	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
 		s.p.adapt(now, false)
 	}

@@ -105,7 +105,6 @@ func (s *Session) sendPart(now time.Time, f *encode.Frame, part int) {
 	t := s.video
 	parts := packetCount(len(f.Data))
 	if part == 0 {
-		s.sendDoubles(now)
 		s.begin(f)
 	}
 	t.header.SequenceNumber++
@@ -254,7 +253,6 @@ func (s *Session) resend(now time.Time, seq uint16) {
 	}
 	s.counters.Resent.Add(1)
 	s.sendAgain(now, p, 0)
-	s.doubles.add(p.seq)
 }
 
 // resendLost sends a packet again whose last sending is reported lost: sooner than
@@ -270,7 +268,6 @@ func (s *Session) resendLost(now time.Time, a *Ack) {
 	p.lost(now)
 	s.counters.Resent.Add(1)
 	s.sendAgain(now, p, 0)
-	s.doubles.add(p.seq)
 }
 
 // sendAgain sends a packet that was sent before, as part of a probe or of none (0).

@@ -122,7 +122,6 @@ type Session struct {
 	packet             [maxPacket]byte
 	history            history
 	repair             repairBudget
-	doubles            doubles
 	asks               keyAsks
 	fec                fec
 	protection         protection

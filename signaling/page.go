@@ -200,7 +200,9 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request, file string) {
 }
 
 func (p *pages) serveAsset(w http.ResponseWriter, r *http.Request, a asset) {
-	if !a.isPart {
+	if a.isPart {
+		w = gently(w, r)
+	} else {
 		setHeaders(w, pageHeaders)
 	}
 	if a.policy != "" {

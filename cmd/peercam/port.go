@@ -185,6 +185,9 @@ func (p *peeked) Read(b []byte) (int, error) {
 	return p.Conn.Read(b)
 }
 
+// NetConn is the connection itself.
+func (p *peeked) NetConn() net.Conn { return p.Conn }
+
 // CloseWrite says that no more is sent.
 func (p *peeked) CloseWrite() error {
 	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {

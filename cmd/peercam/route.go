@@ -99,7 +99,8 @@ func (r *route) run(ctx context.Context, watch *monitor) error {
 func serveHTTP(ctx context.Context, l net.Listener, h http.Handler, server *signaling.Server, log *slog.Logger) error {
 	web := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: signaling.ConnContext,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(l) }()
