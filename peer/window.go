@@ -63,6 +63,9 @@ const (
 	leastWindow = 4 * maxPacket
 	// burstTime is how long a burst of our own may queue.
 	burstTime = 100 * time.Millisecond
+	// deafTime is that where the last that was heard was of no queue: what speaks of the
+	// packets may be lost as they are, some in a row. Nothing heard for longer is silence.
+	deafTime = 300 * time.Millisecond
 	// drainTime is that while a queue drains.
 	drainTime = 30 * time.Millisecond
 	// silentWindow lets the trickle pass by which the return of a link is noticed.
@@ -82,8 +85,11 @@ func (e *Estimator) Window() int {
 		return silentWindow
 	}
 	slack := burstTime
-	if e.congested {
+	switch {
+	case e.congested:
 		slack = drainTime
+	case e.queue < e.limit()/2 && e.feedbacks > 0:
+		slack = deafTime
 	}
 	if e.tolerated > 0 {
 		slack += e.tolerated
