@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -72,4 +73,29 @@ func TestAPageFromAfarOffersWithTheHandshake(t *testing.T) {
 			t.Errorf("%s: the page said %q in frames", what, got)
 		}
 	}
+}
+
+// Who leaves before the rest of the page has come has left all the same.
+func TestWhoLeavesEarlySaysGoodbye(t *testing.T) {
+	p := share(t, "--open")
+	target, err := url.Parse(p.at("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path.Base(r.URL.Path) == "start.js" {
+			<-r.Context().Done() // the rest does not come
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	v := open(t, front.URL+"/kitchen")
+	v.until("document.querySelector('#first')?.videoWidth")
+	v.goTo("about:blank")
+	p.logged("code=left")
 }

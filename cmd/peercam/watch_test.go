@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -78,6 +79,12 @@ func (v *view) click(selector string) {
 	v.t.Helper()
 	v.until("document.querySelector(%q)?.getBoundingClientRect().width", selector)
 	at := js[[]float64](v, "probe.resting(%q)", selector)
+	// as a mouse gets there, which wakes controls that have gone to rest meanwhile
+	if err := chromedp.Do(v.ctx, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, at[0], at[1])); err != nil {
+		v.t.Fatal(err)
+	}
+	v.until("document.documentElement.dataset.idle !== 'true'")
+	at = js[[]float64](v, "probe.resting(%q)", selector)
 	if err := chromedp.Do(v.ctx, chromedp.MouseClickXY(at[0], at[1])); err != nil {
 		v.t.Fatal(err)
 	}
@@ -128,6 +135,7 @@ func TestTheCameraSaysGoodbye(t *testing.T) {
 	p := share(t)
 	v := open(t, p.first)
 	v.live()
+	v.until("document.querySelector('.bar')") // and the words for all that may happen
 	p.stop()
 	v.state("ended")
 	v.reads("The camera was stopped")

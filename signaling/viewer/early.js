@@ -103,6 +103,8 @@ async function knock(iceServers, to) {
     else if (type !== 'welcome') load();
   };
   socket.onclose = load;
+  // until somebody else says goodbye, too; twice does no harm
+  addEventListener('pagehide', () => socket.readyState === 1 && say({ type: 'bye', to, session, code: 'left' }));
   const answer = async (sdp) => {
     await peer.offered;
     const answered = peer.answer(sdp);
