@@ -9,6 +9,9 @@ const PAUSE_OVER = 2500;
 /** A packet of Opus that holds nothing but silence has three bytes; the quietest room has fifty. */
 const SILENCE = 8;
 
+/** Fewer packets tell nothing: an encoder's first one is longer, whatever it hears. */
+const SOME = 10;
+
 /**
  * @typedef {{id: string, nonce?: string, name?: string}} CameraInfo as in `welcome`
  *
@@ -261,6 +264,7 @@ export class Session {
     for (const report of (await this.peer.audio.receiver.getStats()).values()) {
       if (report.type !== 'inbound-rtp') continue;
       const { bytesReceived: bytes, packetsReceived: packets } = report;
+      if (packets - this.#sound.packets < SOME) continue;
       if (bytes - this.#sound.bytes > SILENCE * (packets - this.#sound.packets)) this.audibleAt = performance.now();
       this.#sound = { bytes, packets };
     }
