@@ -32,18 +32,24 @@ func TestThePageOffersOnce(t *testing.T) {
 	v.clean()
 }
 
+// proxy stands before a program's server.
+func (p *program) proxy() http.Handler {
+	p.t.Helper()
+	target, err := url.Parse(p.at("/"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}}
+}
+
 // From afar the offer goes with the handshake. A proxy that knows no subprotocols
 // keeps nobody from watching.
 func TestAPageFromAfarOffersWithTheHandshake(t *testing.T) {
 	p := share(t, "--open")
-	target, err := url.Parse(p.at("/"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host
-	}}
+	proxy := p.proxy()
 	for what, refuses := range map[string]bool{"a proxy": false, "a proxy without subprotocols": true} {
 		var early atomic.Int32
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,14 +84,7 @@ func TestAPageFromAfarOffersWithTheHandshake(t *testing.T) {
 // Who leaves before the rest of the page has come has left all the same.
 func TestWhoLeavesEarlySaysGoodbye(t *testing.T) {
 	p := share(t, "--open")
-	target, err := url.Parse(p.at("/"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.Out.Host = r.In.Host
-	}}
+	proxy := p.proxy()
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path.Base(r.URL.Path) == "start.js" {
 			<-r.Context().Done() // the rest does not come
