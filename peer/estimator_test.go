@@ -288,6 +288,30 @@ func TestAPauseWithoutSoundEnds(t *testing.T) {
 	t.Error("after five seconds without a packet nothing is probed")
 }
 
+// What speaks of the packets may be lost for a while, as they are: where no queue was
+// seen, the picture goes on meanwhile.
+func TestLostFeedbackDoesNotStopThePicture(t *testing.T) {
+	tried := 0
+	for seed := range uint64(8) {
+		c := newCall(newSimulation(seed), &simLink{rate: constant(2e6), delay: 30 * ms, queue: 200 * ms}, 2.5e6)
+		c.back.rate = steps(0, 1e8, 5, 0, 5.3, 1e8)
+		c.start(0)
+		c.run(5170 * ms)
+		if c.e.Congested() || c.e.queue >= c.e.limit()/2 {
+			continue // there it is right to be careful
+		}
+		tried++
+		before := c.e.flight.sent
+		c.run(5300 * ms)
+		if rate := float64(c.e.flight.sent-before) * 8 / 0.13; rate < 0.8e6 {
+			t.Errorf("seed %d: %.0f bit/s are sent while nothing is heard", seed, rate)
+		}
+	}
+	if tried < 4 {
+		t.Errorf("a queue was seen in all but %d of the runs: it tested little", tried)
+	}
+}
+
 // An encoder that sends little neither inflates the estimate nor lets it decay.
 func TestLittleIsSentAndTheEstimateKeepsItsMeaning(t *testing.T) {
 	link := simLink{rate: constant(1e8), delay: 5 * ms, queue: 200 * ms}

@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -59,6 +60,40 @@ func TestOneViewerAsksForFewKeyFrames(t *testing.T) {
 	}
 	if !k.may(start.Add(time.Minute)) {
 		t.Error("after half a minute without one it is not heard")
+	}
+}
+
+// Some repeat that they will give transport-wide feedback, and do not mean it.
+func TestFeedbackThatNeverComesIsNotWaitedFor(t *testing.T) {
+	p := &Publisher{c: Config{MaxBitrate: 2_500_000}}
+	for _, heard := range []bool{true, false} {
+		s := &Session{p: p, log: slog.New(slog.DiscardHandler), video: &track{hasTransport: true}}
+		s.startAt(cautiousStart)
+		if heard {
+			s.estimator.feedbacks = 1
+		}
+		start := time.Unix(1000, 0)
+		for second := range 6 {
+			s.missFeedback(start.Add(time.Duration(second) * time.Second))
+		}
+		if s.video.hasTransport != heard || (s.estimate.Load() >= startBitrate) == heard {
+			t.Errorf("feedback %v: waited for: %v, at %d bit/s", heard, s.video.hasTransport, s.estimate.Load())
+		}
+	}
+}
+
+// One viewer's reports cost the others' sound little, and nothing when it has left.
+func TestOneViewersLossIsNotEverybodys(t *testing.T) {
+	audio := &fakeAudio{}
+	s := &Session{}
+	p := &Publisher{c: Config{Video: newFakeVideo(), Audio: audio}, losses: map[*Session]int{}, sessions: map[string]*Session{}}
+	p.setAudioLoss(s, 99)
+	if audio.loss != mostAudioLoss {
+		t.Errorf("sound is protected against %d %%", audio.loss)
+	}
+	p.remove(s)
+	if audio.loss != 0 {
+		t.Errorf("after it has left, against %d %%", audio.loss)
 	}
 }
 
