@@ -235,7 +235,7 @@ func TestOpenForWhoIsOnTheWay(t *testing.T) {
 		}
 		s.want(1)
 		s.expect(1, true)
-		if got := s.shoot(2); len(got) != 2 || !got[0].Key || got[1].Key {
+		if s.shoot(2); len(s.frames) != 3 || !s.frames[0].Key || s.frames[1].Key || s.frames[2].Key {
 			t.Error("whoever comes wants a key frame first, and only one")
 		}
 		s.want(0)
@@ -243,6 +243,40 @@ func TestOpenForWhoIsOnTheWay(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		s.expect(1, false)
+	})
+}
+
+// Who arrives between two pictures sees the one before.
+func TestANewcomerSeesTheNewestPicture(t *testing.T) {
+	inStudio(t, LadderConfig{}, func(s *studio) {
+		s.Expect(true)
+		synctest.Wait()
+		s.shoot(2)
+		if len(s.frames) != 0 || !released(s.given[0]) {
+			t.Fatalf("%d frames for nobody; the older picture was released: %v", len(s.frames), released(s.given[0]))
+		}
+		s.want(1)
+		if len(s.frames) != 1 || !s.frames[0].Key || !s.frames[0].Time.Equal(s.given[1].Time) || !released(s.given[1]) {
+			t.Fatalf("the newcomer sees %d frames", len(s.frames))
+		}
+		s.want(1) // asked twice
+		if frames := s.shoot(1); len(frames) != 1 || frames[0].Key || len(s.frames) != 2 {
+			t.Errorf("the next picture makes %d frames", len(frames))
+		}
+		s.want(0) // it pauses
+		s.shoot(1)
+		if s.want(1); len(s.frames) != 3 || !s.frames[2].Key {
+			t.Errorf("after a pause there are %d frames", len(s.frames))
+		}
+		// who did not come after all leaves no picture behind
+		s.want(0)
+		s.shoot(1)
+		s.Expect(false)
+		synctest.Wait()
+		s.want(1)
+		if len(s.frames) != 3 {
+			t.Errorf("somebody who comes later sees an old picture")
+		}
 	})
 }
 

@@ -20,6 +20,9 @@ type ladderRun struct {
 	pyramid pyramid
 	guard   guard
 	counted uint64 // dropped pictures, when the last one was encoded
+	// newest is the last picture while somebody is on the way and nobody watches: a
+	// first picture need not wait for the camera's next one. nil: none.
+	newest *capture.Frame
 }
 
 // adjust opens or closes the source as demand has it, and says when to do so
@@ -58,6 +61,7 @@ func (r *ladderRun) wait(ctx context.Context, again time.Time) error {
 	select {
 	case <-ctx.Done():
 	case <-r.wake:
+		r.welcome()
 	case <-timer:
 	case f, ok := <-frames:
 		if ok {
@@ -94,9 +98,31 @@ func (r *ladderRun) failed(ctx context.Context, err error) (again time.Time, end
 	return again, nil
 }
 
-// picture encodes f for all rungs that are wanted, and releases it.
+// welcome encodes the newest picture for the first who watches.
+func (r *ladderRun) welcome() {
+	if r.newest == nil {
+		return
+	}
+	if want, layered := r.asked(); want != 0 {
+		r.encode(r.newest, want&(1<<len(r.Rungs())-1), layered)
+	} else if r.expected.Load() {
+		return
+	}
+	r.keep(nil)
+}
+
+// keep releases the newest picture, and holds f in its place.
+func (r *ladderRun) keep(f *capture.Frame) {
+	if r.newest != nil {
+		r.newest.Release()
+	}
+	r.newest = f
+}
+
+// picture encodes f for all rungs that are wanted, and releases it; what nobody watches
+// is kept for who is on the way.
 func (r *ladderRun) picture(f *capture.Frame) {
-	defer f.Release()
+	r.keep(f)
 	start := time.Now()
 	r.fps.add(f.Time)
 	r.update(func(s *LadderStats) {
@@ -113,6 +139,7 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	want, layered := r.asked()
 	want &= 1<<len(r.Rungs()) - 1
 	if want != 0 && r.guard.skip() {
+		r.keep(nil)
 		return
 	}
 	r.encode(f, want, layered)
@@ -122,6 +149,9 @@ func (r *ladderRun) picture(f *capture.Frame) {
 	}
 	r.counted = dropped
 	r.update(func(s *LadderStats) { s.Load, s.Relief = r.guard.load(), r.guard.relief() })
+	if want != 0 || !r.expected.Load() {
+		r.keep(nil)
+	}
 }
 
 // encode encodes f for the rungs in the mask want, all of which are there.
@@ -150,6 +180,7 @@ func (r *ladderRun) close() {
 	if r.feed == nil {
 		return
 	}
+	r.keep(nil)
 	if err := r.feed.close(); err != nil {
 		r.log.Warn("closing the source failed", "source", r.config.Source.String(), "err", err)
 	}
