@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -23,18 +24,30 @@ const (
 	iceDisconnected = 5 * time.Second
 	iceFailed       = 25 * time.Second
 	iceKeepalive    = 2 * time.Second
+	// handshakeRetry is when the DTLS handshake says again what was not answered; each
+	// further time takes twice as long. ICE has found the way by then, and few round
+	// trips are longer.
+	handshakeRetry = 250 * time.Millisecond
 )
 
 // newAPI describes what a session can speak. pion's interceptors are left
 // out: numbering, retransmission, reports and congestion control are the
 // session's own, without a copy or a lock a packet.
-func newAPI(network *Network, adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
+//
+// The viewer begins the DTLS handshake, unless it is passive: the camera, which has
+// media to send, is so ready half a round trip sooner. Without a cookie, since ICE has
+// shown that the viewer is where it says.
+func newAPI(network *Network, passive bool, adjust func(*webrtc.SettingEngine)) (*webrtc.API, error) {
 	m, err := newMediaEngine(true)
 	if err != nil {
 		return nil, err
 	}
 	s := newSettings(func(s *webrtc.SettingEngine) {
 		err = network.settings(s)
+		if !passive {
+			err = errors.Join(err, s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer))
+		}
+		s.SetDTLSInsecureSkipHelloVerify(true)
 		if adjust != nil {
 			adjust(s)
 		}
@@ -91,6 +104,7 @@ func newMediaEngine(sends bool) (*webrtc.MediaEngine, error) {
 
 func newSettings(adjust func(*webrtc.SettingEngine)) webrtc.SettingEngine {
 	s := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{Writer: io.Discard}}
+	s.SetDTLSRetransmissionInterval(handshakeRetry)
 	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	// A browser that hides its addresses behind .local names reaches us at
 	// ours; resolving them would cost a multicast socket a viewer.

@@ -14,8 +14,8 @@ import (
 )
 
 // newSession makes the peer connection of a session, with what its callbacks post.
-func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, error) {
-	api, err := newAPI(p.c.Network, p.c.Settings)
+func (p *Publisher) newSession(id string, asked offered, signal Signal) (*Session, error) {
+	api, err := newAPI(p.c.Network, asked.passive, p.c.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (p *Publisher) newSession(id string, audio bool, signal Signal) (*Session, 
 	s.sending = -1
 	s.video = newTrack(webrtc.RTPCodecTypeVideo, p.cname)
 	tracks := []*track{s.video}
-	if audio && p.c.Audio != nil {
+	if asked.audio && p.c.Audio != nil {
 		s.audio = newTrack(webrtc.RTPCodecTypeAudio, p.cname)
 		tracks = append(tracks, s.audio)
 	}

@@ -11,12 +11,17 @@ import (
 // about six thousand.
 const maxOffer = 64 << 10
 
+// offered is what matters of an offer before anything is built for it.
+type offered struct {
+	audio   bool // it asks for sound
+	passive bool // it wants the DTLS handshake begun by us (RFC 8842, a=setup:passive)
+}
+
 // checkOffer tells whether a session description asks for what a camera can
-// give, before anything is built for it, and whether it asks for sound.
-// Errors wrap ErrBadOffer and say what is missing.
-func checkOffer(text string) (audio bool, err error) {
-	bad := func(format string, a ...any) (bool, error) {
-		return false, fmt.Errorf("%w: %s", ErrBadOffer, fmt.Sprintf(format, a...))
+// give, before anything is built for it. Errors wrap ErrBadOffer and say what is missing.
+func checkOffer(text string) (o offered, err error) {
+	bad := func(format string, a ...any) (offered, error) {
+		return offered{}, fmt.Errorf("%w: %s", ErrBadOffer, fmt.Sprintf(format, a...))
 	}
 	if len(text) > maxOffer {
 		return bad("its SDP has %d bytes, at most %d are read", len(text), maxOffer)
@@ -31,12 +36,16 @@ func checkOffer(text string) (audio bool, err error) {
 	var video, vp8, ice, fingerprint bool
 	_, iceSession := s.Attribute("ice-ufrag")
 	_, fingerprintSession := s.Attribute("fingerprint")
+	setup, _ := s.Attribute("setup")
+	o.passive = setup == "passive"
 	for _, m := range s.MediaDescriptions {
 		if !receives(m) {
 			continue
 		}
 		_, ufrag := m.Attribute("ice-ufrag")
 		_, fp := m.Attribute("fingerprint")
+		setup, _ := m.Attribute("setup")
+		o.passive = o.passive || setup == "passive"
 		switch m.MediaName.Media {
 		case "video":
 			video = true
@@ -44,7 +53,7 @@ func checkOffer(text string) (audio bool, err error) {
 			fingerprint = fingerprint || fp || fingerprintSession
 			vp8 = vp8 || hasCodec(m, "VP8/90000")
 		case "audio":
-			audio = audio || hasCodec(m, "opus/48000/2")
+			o.audio = o.audio || hasCodec(m, "opus/48000/2")
 		}
 	}
 	switch {
@@ -57,7 +66,7 @@ func checkOffer(text string) (audio bool, err error) {
 	case !fingerprint:
 		return bad("it has no DTLS fingerprint (a=fingerprint)")
 	}
-	return audio, nil
+	return o, nil
 }
 
 // maxCandidates is how many candidates a session description may have, and how

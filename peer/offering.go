@@ -11,7 +11,7 @@ import (
 // picture, sound where there is some, a data channel for text, and all candidates
 // that are known when ctx is done. Accept takes the answer.
 func (p *Publisher) Offer(ctx context.Context, id string, signal Signal) (string, error) {
-	s, _, err := p.session(id, true, signal)
+	s, _, err := p.session(id, offered{audio: true}, signal)
 	if err != nil {
 		return "", err
 	}

@@ -196,12 +196,12 @@ func (p *Publisher) Has(id string) bool {
 // The caller has checked that the viewer may watch: from here on candidates
 // are revealed and the camera opens.
 func (p *Publisher) Answer(ctx context.Context, id, offer string, trickle bool, signal Signal) (string, error) {
-	audio, err := checkOffer(offer)
+	asked, err := checkOffer(offer)
 	chat := p.c.Chat != nil && onlyChat(offer)
 	if err != nil && !chat {
 		return "", err
 	}
-	s, isNew, err := p.session(id, audio, signal)
+	s, isNew, err := p.session(id, asked, signal)
 	if err != nil {
 		return "", err
 	}
@@ -239,7 +239,7 @@ func (p *Publisher) Bye(id string) {
 	}
 }
 
-func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, bool, error) {
+func (p *Publisher) session(id string, asked offered, signal Signal) (*Session, bool, error) {
 	p.mu.Lock()
 	s, closed, full := p.sessions[id], p.closed, signal.To == "" && p.Viewers() >= p.c.MaxSessions
 	p.mu.Unlock()
@@ -251,7 +251,7 @@ func (p *Publisher) session(id string, audio bool, signal Signal) (*Session, boo
 	case full:
 		return nil, false, p.busy()
 	}
-	s, err := p.newSession(id, audio, signal)
+	s, err := p.newSession(id, asked, signal)
 	if err != nil {
 		return nil, false, err
 	}

@@ -269,12 +269,16 @@ const goodOffer = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BU
 	"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuv\r\na=fingerprint:sha-256 AA\r\na=mid:1\r\na=recvonly\r\na=rtpmap:111 opus/48000/2\r\n"
 
 func TestCheckOffer(t *testing.T) {
-	if audio, err := checkOffer(goodOffer); err != nil || !audio {
-		t.Fatalf("a good offer: audio %v, %v", audio, err)
+	if asked, err := checkOffer(goodOffer); err != nil || asked != (offered{audio: true}) {
+		t.Fatalf("a good offer: %+v, %v", asked, err)
 	}
 	video, _, _ := strings.Cut(goodOffer, "m=audio")
-	if audio, err := checkOffer(video); err != nil || audio {
-		t.Fatalf("an offer without sound: audio %v, %v", audio, err)
+	if asked, err := checkOffer(video); err != nil || asked != (offered{}) {
+		t.Fatalf("an offer without sound: %+v, %v", asked, err)
+	}
+	passive := strings.ReplaceAll(video, "a=mid", "a=setup:passive\r\na=mid")
+	if asked, err := checkOffer(passive); err != nil || asked != (offered{passive: true}) {
+		t.Fatalf("a passive offer: %+v, %v", asked, err)
 	}
 	for name, c := range map[string]struct{ offer, says string }{
 		"nonsense":       {"hello", "parse"},

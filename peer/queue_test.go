@@ -1,7 +1,11 @@
 package peer
 
 import (
+	"context"
+	"strings"
 	"testing"
+
+	"github.com/pion/webrtc/v4"
 
 	"github.com/peercam/peercam/encode"
 )
@@ -68,5 +72,26 @@ func TestJoiningCostsOneKeyFrame(t *testing.T) {
 	}
 	if n := s.video.asked() - before; n != 1 {
 		t.Errorf("%d key frames were asked for, want 1", n)
+	}
+}
+
+// The viewer begins the handshake, unless it says that it waits for that.
+func TestWhoBeginsTheHandshake(t *testing.T) {
+	s := newStage(t, Config{})
+	for offers, answers := range map[string]string{"a=setup:actpass": "a=setup:passive", "a=setup:passive": "a=setup:active"} {
+		v := newViewer(t, nil)
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		defer cancel()
+		answer, err := s.pub.Answer(ctx, offers, strings.ReplaceAll(v.offer(), "a=setup:actpass", offers), false, Signal{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(answer, answers) {
+			t.Errorf("%s is not answered with %s: %s", offers, answers, answer)
+		}
+		if err := v.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
+			t.Fatal(err)
+		}
+		next(t, v.frames, "frame")
 	}
 }

@@ -166,7 +166,7 @@ func (w *WHIP) once(ctx context.Context) (err error) {
 		w.links = links
 	}
 	ended, moved := make(chan string, 1), make(chan struct{}, 1)
-	s, _, err := w.p.session(crand.Text()[:22], true, Signal{
+	s, _, err := w.p.session(crand.Text()[:22], offered{audio: true}, Signal{
 		To: w.c.Name, ICEServers: w.links,
 		Ended: func(_, reason string) { ended <- reason },
 		Restart: func() {
