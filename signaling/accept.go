@@ -23,8 +23,13 @@ const (
 var writeBuffers sync.Pool
 
 // ServeHTTP is the WebSocket of PROTOCOL.md. What is refused after the handshake
-// is refused with an error message, because a page sees no HTTP status.
+// is refused with an error message, because a page sees no HTTP status. By POST it
+// takes early words.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		s.early(w, r)
+		return
+	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		w.Header().Set("Upgrade", "websocket")
 		http.Error(w, "this is peercam's signaling: it speaks WebSocket", http.StatusUpgradeRequired)
@@ -50,12 +55,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// An SDP is packed to less than half. The library would promise, and not keep, a smaller window.
 		EnableCompression: !strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "server_max_window_bits"),
 	}
-	words, known, bad := earlyWords(r.Header.Get("Sec-WebSocket-Protocol"))
-	var answer http.Header
-	if known {
-		answer = http.Header{"Sec-Websocket-Protocol": {subprotocol}}
-	}
-	ws, err := up.Upgrade(w, r, answer)
+	ws, err := up.Upgrade(w, r, nil)
 	if err != nil {
 		release()
 		s.log.Debug("no WebSocket", "addr", addr, "err", err)
@@ -68,10 +68,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !s.originAllowed(r):
 		s.log.Info("refused", "code", CodeForbidden, "origin", r.Header.Get("Origin"), "host", r.Host)
 		s.end(c, errorf(CodeForbidden, "pages of %.100q may not use this server: it must be told to allow that origin", r.Header.Get("Origin")))
-	case bad != nil:
-		s.end(c, bad)
-	default:
-		c.early = words
 	}
 	if !s.start(c, release) {
 		c.Close(CodeClosing, "the server is stopping; come back")

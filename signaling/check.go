@@ -58,6 +58,9 @@ func (m *Message) checkJoin() *Error {
 	if m.Token != "" && !validID(m.Token) {
 		return m.bad("token is neither empty nor 22 characters of base64url")
 	}
+	if m.Session != "" && !validID(m.Session) {
+		return m.bad("join: session is not 22 characters of base64url")
+	}
 	if m.Role == RoleViewer {
 		return nil
 	}

@@ -1,143 +1,284 @@
 package signaling
 
 import (
+	"bufio"
 	"bytes"
-	"compress/flate"
-	"encoding/base64"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/gorilla/websocket"
 )
 
-func packWords(t testing.TB, text string) string {
+func zipped(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer
-	z, err := flate.NewWriter(&b, flate.BestCompression)
-	if err != nil {
-		t.Fatal(err)
-	}
+	z := gzip.NewWriter(&b)
 	if _, err := z.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return base64.RawURLEncoding.EncodeToString(b.Bytes())
+	return b.String()
 }
 
-func wordsOf(t testing.TB, messages ...Message) string {
+func asJSON(t testing.TB, messages ...Message) string {
 	t.Helper()
 	data, err := json.Marshal(messages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return packWords(t, string(data))
+	return string(data)
 }
 
-// early opens a socket with these subprotocols.
-func (s *testServer) early(subprotocols ...string) *socket {
+// posted is what a page hears that said something by POST.
+type posted struct {
+	t     testing.TB
+	code  int
+	text  string // of a refusal
+	body  io.Closer
+	lines *json.Decoder
+}
+
+func (s *testServer) post(body string, headers http.Header) *posted {
 	s.t.Helper()
-	return s.socketFrom(http.Header{"Sec-WebSocket-Protocol": {strings.Join(subprotocols, ", ")}})
+	r, err := http.NewRequest(http.MethodPost, s.http.URL+"/ws", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, values := range headers {
+		r.Header[name] = values
+	}
+	response, err := s.http.Client().Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.(*testing.T).Cleanup(func() { _ = response.Body.Close() })
+	p := &posted{t: s.t, code: response.StatusCode, body: response.Body, lines: json.NewDecoder(bufio.NewReader(response.Body))}
+	if p.code != http.StatusOK {
+		text, _ := io.ReadAll(response.Body)
+		p.text = string(text)
+	}
+	return p
 }
 
+func (p *posted) want(kind string) (m Message) {
+	p.t.Helper()
+	if p.code != http.StatusOK {
+		p.t.Fatalf("%d %s", p.code, p.text)
+	}
+	if err := p.lines.Decode(&m); err != nil || m.Type != kind {
+		p.t.Fatalf("got %s, %v, want %s", show(m), err, kind)
+	}
+	return m
+}
+
+func (p *posted) wantEnd() {
+	p.t.Helper()
+	var m Message
+	if err := p.lines.Decode(&m); err != io.EOF {
+		p.t.Fatalf("got %s, %v, want the end", show(m), err)
+	}
+}
+
+// What a page said by POST and what it says over its socket then is one viewer's.
 func TestEarlyWords(t *testing.T) {
 	s := startServer(t, ServerConfig{})
 	camera, w := s.join(cameraJoin("Door"))
-	session := NewSession()
-	offer := Message{Type: TypeOffer, To: w.ID, Session: session, SDP: "v=0 early", Rate: 350_000}
-	v := s.early(subprotocol, wordsOf(t, viewerJoin(), offer))
-	if got := v.ws.Subprotocol(); got != subprotocol {
-		t.Errorf("the server speaks %q", got)
-	}
-	welcome := v.want(TypeWelcome)
-	if m := camera.want(TypeOffer); m.From != welcome.ID || m.Session != session || m.SDP != offer.SDP || m.Rate != offer.Rate {
-		t.Fatalf("the early offer arrives as %s", show(m))
-	}
-	// what comes in frames comes after it
-	v.send(Message{Type: TypeBye, To: w.ID, Session: session, Code: CodeLeft})
-	camera.want(TypeBye)
-	camera.send(Message{Type: TypeBye, To: welcome.ID, Session: session, Code: CodeEnded})
-	v.want(TypeBye)
+	for what, packs := range map[string]bool{"plain": false, "gzip": true} {
+		session := NewSession()
+		join := viewerJoin()
+		join.Session = session
+		offer := Message{Type: TypeOffer, To: w.ID, Session: session, SDP: "v=0 early", Rate: 350_000}
+		body, headers := asJSON(t, join, offer), http.Header{}
+		if packs {
+			body, headers = zipped(t, body), http.Header{"Content-Encoding": {"gzip"}}
+		}
+		p := s.post(body, headers)
+		welcome := p.want(TypeWelcome)
+		if len(welcome.Cameras) != 1 || welcome.Cameras[0].ID != w.ID {
+			t.Errorf("%s: welcomed with %s", what, show(welcome))
+		}
+		if m := camera.want(TypeOffer); m.From != welcome.ID || m.Session != session || m.SDP != offer.SDP || m.Rate != offer.Rate {
+			t.Fatalf("%s: the early offer arrives as %s", what, show(m))
+		}
+		camera.send(Message{Type: TypeAnswer, To: welcome.ID, Session: session, SDP: "v=0 answer"})
+		if m := p.want(TypeAnswer); m.SDP != "v=0 answer" || m.From != w.ID {
+			t.Errorf("%s: the answer arrives as %s", what, show(m))
+		}
 
-	// one that is wrong is answered as a frame is
-	v = s.early(subprotocol, wordsOf(t, viewerJoin(), Message{Type: TypeOffer, To: "nobody", Session: session, SDP: "v=0"}, Message{Type: "nonsense"}))
-	v.want(TypeWelcome)
-	codes := map[string]bool{}
-	for range 2 {
-		codes[v.want(TypeError).Code] = true
+		v, again := s.join(join)
+		if again.ID != welcome.ID || len(again.Cameras) != 1 {
+			t.Errorf("%s: over its socket %s is %s", what, welcome.ID, show(again))
+		}
+		p.wantEnd()
+		v.send(Message{Type: TypeBye, To: w.ID, Session: session, Code: CodeLeft})
+		if m := camera.want(TypeBye); m.From != welcome.ID {
+			t.Errorf("%s: its bye arrives as %s", what, show(m))
+		}
+		camera.send(Message{Type: TypeBye, To: welcome.ID, Session: session, Code: CodeEnded})
+		v.want(TypeBye)
+		s.await("one viewer", func(st Stats) bool { return st.Viewers == 1 })
+		_ = v.ws.Close()
+		s.await("no viewer", func(st Stats) bool { return st.Viewers == 0 })
 	}
-	if !codes[CodeNoSuchPeer] || !codes[CodeBadMessage] {
-		t.Errorf("wrong words are answered with %v", codes)
+}
+
+// A socket that is quick does not cut off what was said before it.
+func TestNothingSaidEarlyIsLost(t *testing.T) {
+	s := startServer(t, ServerConfig{})
+	camera, w := s.join(cameraJoin("Door"))
+	for range 100 {
+		session := NewSession()
+		join := viewerJoin().as(session)
+		body := asJSON(t, join, Message{Type: TypeOffer, To: w.ID, Session: session, SDP: "v=0 early"})
+		p := make(chan *posted)
+		go func() { p <- s.post(body, nil) }()
+		v, welcome := s.join(join)
+		early := <-p
+		m := camera.want(TypeOffer)
+		if m.Session != session {
+			t.Fatalf("got the offer of another session")
+		}
+		camera.send(Message{Type: TypeAnswer, To: m.From, Session: session, SDP: "v=0 answer"})
+		if m.From == welcome.ID {
+			v.want(TypeAnswer)
+		} else { // the socket came before
+			early.want(TypeWelcome)
+			early.want(TypeAnswer)
+		}
+		_ = early.body.Close()
+		_ = v.ws.Close()
 	}
-	for _, subprotocols := range [][]string{{subprotocol}, {subprotocol, packWords(t, "[]")}} {
-		v = s.early(subprotocols...)
-		v.send(viewerJoin())
-		v.want(TypeWelcome)
+}
+
+// A page that goes away before it has a socket has left.
+func TestEarlyWordsOfOneThatLeaves(t *testing.T) {
+	s := startServer(t, ServerConfig{})
+	join := viewerJoin()
+	join.Session = NewSession()
+	p := s.post(asJSON(t, join), nil)
+	p.want(TypeWelcome)
+	_ = p.body.Close()
+	s.await("no viewer", func(st Stats) bool { return st.Viewers == 0 && st.Sockets == 0 })
+	// and a socket that comes later is a viewer as any
+	if _, w := s.join(join); w.ID == "" {
+		t.Error("it has no id")
+	}
+	// what a server has to say last is heard
+	second := viewerJoin()
+	second.Session = NewSession()
+	p = s.post(asJSON(t, second), nil)
+	p.want(TypeWelcome)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.stop()
+	}()
+	if m := p.want(TypeError); m.Code != CodeClosing || !m.Fatal {
+		t.Errorf("a server that stops says %s", show(m))
+	}
+	p.wantEnd()
+	<-stopped
+}
+
+// Who knows neither session nor token of a page does not become it.
+func TestNobodyTakesOverAnother(t *testing.T) {
+	s := startServer(t, ServerConfig{})
+	join := viewerJoin()
+	join.Session = NewSession()
+	p := s.post(asJSON(t, join), nil)
+	id := p.want(TypeWelcome).ID
+	other, stranger, another := join, join, join
+	other.Session = NewSession()
+	stranger.Token = NewNonce()
+	another.Room = "hall"
+	for what, j := range map[string]Message{"another session": other, "another token": stranger, "another room": another, "no session": viewerJoin()} {
+		if _, w := s.join(j); w.ID == id {
+			t.Errorf("%s: the same viewer", what)
+		}
+	}
+	s.post(asJSON(t, join), nil).want(TypeWelcome) // said twice: not this one's either
+	if _, w := s.join(join); w.ID == "" {
+		t.Error("it cannot go on")
+	}
+	// a camera takes nobody's place
+	camera := cameraJoin("Door")
+	camera.Session = join.Session
+	if _, w := s.join(camera); w.ID == id {
+		t.Error("a camera is the viewer")
 	}
 }
 
 func TestEarlyWordsThatAreRefused(t *testing.T) {
 	s := startServer(t, ServerConfig{})
 	s.join(cameraJoin("Door"))
-	stranger := viewerJoin()
-	stranger.Token = ""
-	for what, c := range map[string]struct{ words, code string }{
-		"not base64":         {"a!", CodeBadMessage},
-		"padded":             {packWords(t, "[ ]") + "=", CodeBadMessage},
-		"not packed":         {base64.RawURLEncoding.EncodeToString([]byte(`[{"type":"ping"}]`)), CodeBadMessage},
-		"cut off":            {wordsOf(t, viewerJoin())[:12], CodeBadMessage},
-		"not JSON":           {packWords(t, "hello"), CodeBadMessage},
-		"no array":           {packWords(t, `{"type":"join"}`), CodeBadMessage},
-		"no messages":        {packWords(t, `[1]`), CodeBadMessage},
-		"not UTF-8":          {packWords(t, "[\"\xff\"]"), CodeBadMessage},
-		"no join":            {packWords(t, `[{"type":"ping"}]`), CodeBadMessage},
-		"three subprotocols": {wordsOf(t, viewerJoin()) + ", more", CodeBadMessage},
-		"long":               {strings.Repeat("A", maxEarly+1), CodeTooLarge},
-		"a bomb":             {packWords(t, "["+strings.Repeat(" ", maxMessage)+"]"), CodeTooLarge},
-		"too many":           {packWords(t, "["+strings.Repeat("1,", 1000)+"1]"), CodeBadMessage},
-		"another's room":     {wordsOf(t, stranger), CodeForbidden},
+	join, stranger := viewerJoin(), viewerJoin()
+	join.Session, stranger.Session = NewSession(), NewSession()
+	good := asJSON(t, join)
+	packed := http.Header{"Content-Encoding": {"gzip"}}
+	camera := cameraJoin("Gate")
+	camera.Session = join.Session
+	for what, c := range map[string]struct {
+		body    string
+		headers http.Header
+		code    int
+	}{
+		"not packed":        {good, packed, 400},
+		"cut off":           {zipped(t, good)[:40], packed, 400},
+		"packed otherwise":  {good, http.Header{"Content-Encoding": {"br"}}, 415},
+		"nothing":           {"", nil, 400},
+		"not JSON":          {"hello", nil, 400},
+		"no array":          {`{"type":"join"}`, nil, 400},
+		"no messages":       {"[]", nil, 400},
+		"numbers":           {"[1]", nil, 400},
+		"not UTF-8":         {"[{\"type\":\"\xff\"}]", nil, 400},
+		"no join":           {`[{"type":"ping"}]`, nil, 400},
+		"no session":        {asJSON(t, viewerJoin()), nil, 400},
+		"a camera":          {asJSON(t, camera), nil, 400},
+		"many":              {asJSON(t, append([]Message{join}, make([]Message, maxEarly)...)...), nil, 400},
+		"long":              {"[" + strings.Repeat(" ", maxMessage) + good[1:], nil, 413},
+		"a bomb":            {zipped(t, "["+strings.Repeat(" ", maxMessage)+good[1:]), packed, 413},
+		"another's page":    {good, http.Header{"Origin": {"https://evil.example"}}, 403},
+		"a page of nowhere": {good, http.Header{"Origin": {"null"}}, 403},
 	} {
-		v := s.early(subprotocol, c.words)
-		t.Log(what)
-		v.wantError(c.code, true)
-	}
-
-	// the rules for frames hold
-	v := s.early(subprotocol, wordsOf(t, append([]Message{viewerJoin()}, make([]Message, maxFaults)...)...))
-	v.want(TypeWelcome)
-	for i := range maxFaults {
-		v.wantError(CodeBadMessage, i == maxFaults-1)
-	}
-	pings := make([]Message, viewerBurst+50)
-	for i := range pings {
-		pings[i].Type = TypePing
-	}
-	v = s.early(subprotocol, wordsOf(t, append([]Message{viewerJoin()}, pings...)...))
-	for {
-		m := v.receive()
-		if m.Type == TypeError {
-			if m.Code != CodeRateLimited {
-				t.Errorf("many at once: %s", show(m))
-			}
-			break
+		if p := s.post(c.body, c.headers); p.code != c.code || p.text == "" {
+			t.Errorf("%s: %d %s", what, p.code, p.text)
 		}
 	}
-	v = s.socketFrom(http.Header{"Origin": {"https://evil.example"}, "Sec-WebSocket-Protocol": {subprotocol + "," + wordsOf(t, viewerJoin())}})
-	v.wantError(CodeForbidden, true)
+	// the rules for frames hold
+	stranger.Token = ""
+	if m := s.post(asJSON(t, stranger), nil).want(TypeError); m.Code != CodeForbidden || !m.Fatal {
+		t.Errorf("a stranger hears %s", show(m))
+	}
+	p := s.post(asJSON(t, join, Message{Type: TypeOffer, To: "nobody", Session: join.Session, SDP: "v=0"}, Message{Type: "nonsense"}), nil)
+	p.want(TypeWelcome)
+	codes := map[string]bool{}
+	for range 2 {
+		codes[p.want(TypeError).Code] = true
+	}
+	if !codes[CodeNoSuchPeer] || !codes[CodeBadMessage] {
+		t.Errorf("wrong words are answered with %v", codes)
+	}
+
+	few := startServer(t, ServerConfig{MaxPerAddress: 2})
+	for range 2 {
+		few.post(asJSON(t, viewerJoin().as(NewSession())), nil).want(TypeWelcome)
+	}
+	if p := few.post(asJSON(t, viewerJoin().as(NewSession())), nil); p.code != http.StatusTooManyRequests {
+		t.Errorf("one too many: %d", p.code)
+	}
 }
 
-// A list of other protocols is none of ours.
-func TestOtherSubprotocolsAreNotChosen(t *testing.T) {
-	s := startServer(t, ServerConfig{})
-	v := s.early("chat", subprotocol)
-	if got := v.ws.Subprotocol(); got != "" {
-		t.Errorf("the server speaks %q", got)
-	}
-	v.send(viewerJoin())
-	v.want(TypeWelcome)
+// as is a join for a session.
+func (m Message) as(session string) Message {
+	m.Session = session
+	return m
 }
 
 // Descriptions are packed for those who can unpack them, in a window that the
@@ -191,21 +332,21 @@ func TestDescriptionsArePacked(t *testing.T) {
 }
 
 func FuzzEarlyWords(f *testing.F) {
-	for _, seed := range []string{"", "peercam", "peercam, ", "chat, peercam", "peercam," + packWords(f, `[{"type":"ping"},1]`), "peercam, AAAA"} {
-		f.Add(seed)
+	for _, seed := range []string{"", "[]", `[{"type":"join"}]`, `[{"type":"join","role":"viewer","session":"AAAAAAAAAAAAAAAAAAAAAA"},1]`} {
+		f.Add([]byte(seed), "")
+		f.Add([]byte(zipped(f, seed)), "gzip")
 	}
-	f.Fuzz(func(t *testing.T, header string) {
-		frames, known, bad := earlyWords(header)
-		if bad != nil && (!known || frames != nil || bad.Code != CodeBadMessage && bad.Code != CodeTooLarge) {
-			t.Fatalf("%q: %d frames, known %v, %v", header, len(frames), known, bad)
+	f.Fuzz(func(t *testing.T, body []byte, coding string) {
+		r := httptest.NewRequest(http.MethodPost, "/ws", bytes.NewReader(body))
+		if coding != "" {
+			r.Header["Content-Encoding"] = []string{coding}
 		}
-		size := 0
-		for _, frame := range frames {
-			size += len(frame)
-			_, _ = decode(frame)
+		words, status, bad := earlyWords(httptest.NewRecorder(), r)
+		if bad != nil && (status < 400 || status > 499 || words != nil || bad.Message == "") {
+			t.Fatalf("%d messages, %d, %v", len(words), status, bad)
 		}
-		if size > maxMessage {
-			t.Fatalf("%d bytes came of %d", size, len(header))
+		if bad == nil && (len(words) == 0 || len(words) > maxEarly || words[0].Type != TypeJoin || words[0].Role != RoleViewer) {
+			t.Fatalf("taken: %v", words)
 		}
 	})
 }

@@ -91,11 +91,14 @@ func (h *hub) handle(e event, now time.Time) {
 		if r == nil {
 			r = h.newRoom(p.room)
 		}
-		p.id = h.newPeerID(p.role)
+		if p.id = r.takeOver(p); p.id == "" {
+			p.id = h.newPeerID(p.role)
+		}
 		err := r.join(p, h.lease(p, now), now)
 		h.settle(r, now)
 		e.reply <- err
 	case eventMessage:
+		p = r.now(p)
 		if e.msg.Type == TypePing {
 			p.send(Message{Type: TypePong})
 		} else if err := r.route(p, e.msg); err != nil {

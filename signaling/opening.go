@@ -8,13 +8,20 @@ import (
 )
 
 // opening is what stands in the page of a room, so that the page need not ask
-// before it makes an offer: nothing that a stranger who joins would not be told.
+// before it makes an offer: next to nothing that a stranger who joins would not be told.
 type opening struct {
-	// ICEServers are the same as in the welcome; those with credentials wait for it.
+	// ICEServers are the same as in the welcome. Later: they have credentials, and wait
+	// for it.
 	ICEServers []ICEServer `json:"iceServers,omitempty"`
-	// Cameras are those of an open room, to be offered to at once.
+	Later      bool        `json:"later,omitempty"`
+	// Cameras are those of an open room, to be offered to at once; of a room with a key
+	// the only one, without its name. That there is one a stranger learns by joining,
+	// too: he is refused.
 	Cameras []Camera `json:"cameras,omitempty"`
 }
+
+// keyed tells whether whoever offers needs a proof.
+func (o opening) keyed() bool { return len(o.Cameras) > 0 && o.Cameras[0].Nonce != "" }
 
 // look asks the hub for the opening of a room.
 type look struct {
@@ -47,7 +54,8 @@ func (s *Server) opening(ctx context.Context, room string) opening {
 	}
 	for _, server := range o.ICEServers {
 		if server.Credential != "" {
-			return opening{} // an offer without them would be made twice
+			o.ICEServers, o.Later = nil, true
+			break
 		}
 	}
 	return o
@@ -55,12 +63,18 @@ func (s *Server) opening(ctx context.Context, room string) opening {
 
 func (h *hub) look(name string) opening {
 	r := h.rooms[name]
-	if r == nil || !r.claimed || r.claim.keyed {
+	if r == nil || !r.claimed {
 		return opening{}
 	}
 	var o opening
 	for _, c := range r.cameras {
 		o.Cameras = append(o.Cameras, c.camera())
+	}
+	if r.claim.keyed && len(o.Cameras) != 1 {
+		return opening{} // who shows several joins first
+	}
+	if r.claim.keyed {
+		o.Cameras[0].Name = ""
 	}
 	return o
 }

@@ -110,7 +110,7 @@ func newPages(fsys fs.FS, opening func(context.Context, string) opening) *pages 
 		panic(err) // the files are part of the program
 	}
 	maps.Copy(texts, p.rooms.scripts)
-	p.version = versionOf(texts, p.rooms.head, p.rooms.tail)
+	p.version = versionOf(texts, p.rooms.head, p.rooms.tail, p.rooms.keyed)
 	for name, text := range texts {
 		p.files[name] = newAsset(name, text, p.version)
 	}

@@ -26,6 +26,10 @@ type peer struct {
 	nonce  string
 	token  [sha256.Size]byte // a hash: the server keeps no token
 	keyed  bool              // the token is not ""
+	// session is the one that a viewer offered by POST, or will; early: it did, and is
+	// waiting for its WebSocket.
+	session string
+	early   bool
 	// player is a WHEP player: it may come to an open room with a token, since
 	// many always send one.
 	player  bool
@@ -36,8 +40,9 @@ type peer struct {
 }
 
 func newPeer(join Message, conn Conn, refused func(code string)) *peer {
+	_, early := conn.(*pipeEnd)
 	return &peer{
-		role: join.Role, room: join.Room, name: join.Name, nonce: join.Nonce,
+		role: join.Role, room: join.Room, name: join.Name, nonce: join.Nonce, session: join.Session, early: early && join.Session != "",
 		token: sha256.Sum256([]byte(join.Token)), keyed: join.Token != "",
 		conn: conn, refused: refused,
 	}
@@ -123,6 +128,31 @@ func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
 		r.addCamera(p)
 	}
 	return nil
+}
+
+// takeOver lets p go on where a viewer began by POST, under the same id, which it
+// returns; "" where there is none. A session is as secret as its viewer keeps it, so
+// the token counts too.
+func (r *room) takeOver(p *peer) (id string) {
+	if p.role != RoleViewer || p.early || p.session == "" {
+		return ""
+	}
+	for _, old := range r.peers {
+		if old.early && old.session == p.session && old.token == p.token {
+			delete(r.peers, old.id)
+			old.conn.(*pipeEnd).out.finish(nil) // what it said is still to be heard
+			return old.id
+		}
+	}
+	return ""
+}
+
+// now is who speaks for p: itself, or who took over from it.
+func (r *room) now(p *peer) *peer {
+	if q := r.peers[p.id]; q != nil && p.early && q.session == p.session {
+		return q
+	}
+	return p
 }
 
 func (r *room) addCamera(p *peer) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 type roomPages struct {
 	opening    func(ctx context.Context, room string) opening
 	head, tail []byte            // around the opening
+	keyed      []byte            // what the page of a room with a key has besides, in place of keyedTag
 	scripts    map[string][]byte // those that the page asks for, each without what is there already
 
 	mu   sync.Mutex
@@ -29,6 +31,10 @@ const maxMade = 64
 
 // inlineTag stands in room.html for the file that it names.
 var inlineTag = regexp.MustCompile(`<(script|style) data-inline="([^"]+)"></(?:script|style)>\n`)
+
+// keyedTag stands in room.html for what only a key needs: it comes last, while the
+// browser makes its offer.
+const keyedTag = `<script data-inline="keyed.js"></script>` + "\n"
 
 // openingTag is where the opening goes.
 const openingTag = `<script type="application/json" id="opening">`
@@ -46,6 +52,11 @@ func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*r
 		var text []byte
 		switch {
 		case err != nil:
+		case string(tag) == keyedTag:
+			keyed := bundle{fsys: fsys, done: maps.Clone(b.done)} // not every page has it
+			text, err = keyed.script(file)
+			p.keyed = fmt.Appendf(nil, "<script>%s</script>\n", text)
+			return tag
 		case kind == "script":
 			text, err = b.script(file)
 		default:
@@ -67,14 +78,19 @@ func newRoomPages(fsys fs.FS, opening func(context.Context, string) opening) (*r
 
 // page is the page of a room as it is now.
 func (p *roomPages) page(ctx context.Context, room, version string) asset {
-	told := p.opening(ctx, room).json()
+	opening := p.opening(ctx, room)
+	told := opening.json()
 	p.mu.Lock()
 	a, ok := p.made[string(told)]
 	p.mu.Unlock()
 	if ok {
 		return a
 	}
-	a = newAsset("room.html", slices.Concat(p.head, []byte(openingTag), told, p.tail), version)
+	tail := bytes.Replace(p.tail, []byte(keyedTag), nil, 1)
+	if opening.keyed() {
+		tail = bytes.Replace(p.tail, []byte(keyedTag), p.keyed, 1)
+	}
+	a = newAsset("room.html", slices.Concat(p.head, []byte(openingTag), told, tail), version)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for old := range p.made {

@@ -33,7 +33,6 @@ type wsConn struct {
 	pings   bool
 	ask     chan struct{} // holds one token when a ping is due now
 	written chan struct{} // closed when the writer has ended
-	early   [][]byte      // frames that came with the handshake, and Receive has not returned
 
 	mu       sync.Mutex
 	deadline time.Time // when closing ends; zero while not closing
@@ -129,13 +128,6 @@ func (c *wsConn) writeBy() time.Time {
 }
 
 func (c *wsConn) Receive() (Message, error) {
-	if len(c.early) > 0 {
-		data := c.early[0]
-		if c.early = c.early[1:]; len(c.early) == 0 {
-			c.early = nil // which holds the memory of all
-		}
-		return decode(data)
-	}
 	kind, data, err := c.read()
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -9,7 +10,6 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // said is what the page said in frames, but for candidates and the like.
@@ -17,19 +17,38 @@ func said(v *view) []string {
 	return js[[]string](v, "probe.sent.map((m) => m.type).filter((type) => type === 'join' || type === 'offer')")
 }
 
-// The page of an open room makes one offer, and shows one video.
+// The page of a room makes one offer, over the connection that it came by, and shows
+// one video.
 func TestThePageOffersOnce(t *testing.T) {
-	v := open(t, share(t, "--open").first)
-	v.live()
-	v.until("document.querySelector('.bar')")
-	// on a busy machine it may seem to be far away, and then it says so with the handshake
-	if got := said(v); len(got) > 0 && !slices.Equal(got, []string{"join", "offer"}) {
-		t.Errorf("the page said %q", got)
+	for what, args := range map[string][]string{
+		"an open room": {"--open"},
+		"a key":        nil,
+		// credentials are told to who joins, and are in time for the offer
+		"credentials": {"--ice-server", "turn:127.0.0.1:9", "--turn-secret", "secret"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := share(t, args...)
+			v := open(t, p.first)
+			v.live()
+			v.until("document.querySelector('.bar')")
+			if got := said(v); !slices.Equal(got, []string{"join"}) {
+				t.Errorf("the page said %q in frames", got)
+			}
+			if n := js[int](v, "document.querySelectorAll('video').length"); n != 1 {
+				t.Errorf("there are %d videos of one camera", n)
+			}
+			if n := js[int](v, "probe.peers.length"); n != 1 {
+				t.Errorf("the page made %d peer connections", n)
+			}
+			if p.metric("peercam_viewers") != 1 {
+				t.Errorf("%v viewers are in the room", p.metric("peercam_viewers"))
+			}
+			if what == "credentials" && !js[bool](v, "Boolean(probe.peers[0].getConfiguration().iceServers[0]?.credential)") {
+				t.Error("the offer was made without the credentials")
+			}
+			v.clean()
+		})
 	}
-	if n := js[int](v, "document.querySelectorAll('video').length"); n != 1 {
-		t.Errorf("there are %d videos of one camera", n)
-	}
-	v.clean()
 }
 
 // proxy stands before a program's server.
@@ -45,39 +64,42 @@ func (p *program) proxy() http.Handler {
 	}}
 }
 
-// From afar the offer goes with the handshake. A proxy that knows no subprotocols
-// keeps nobody from watching.
-func TestAPageFromAfarOffersWithTheHandshake(t *testing.T) {
-	p := share(t, "--open")
+// Nobody is kept from watching by a proxy that lets nothing through but what a page
+// and a WebSocket are, or holds everything back until it is whole.
+func TestAPageBehindAProxyThatDislikesEarlyWords(t *testing.T) {
+	p := share(t)
 	proxy := p.proxy()
-	for what, refuses := range map[string]bool{"a proxy": false, "a proxy without subprotocols": true} {
-		var early atomic.Int32
-		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/kitchen" {
-				time.Sleep(100 * time.Millisecond) // that is how far it is
-			}
-			if r.Header.Get("Sec-WebSocket-Protocol") != "" {
-				early.Add(1)
-				if refuses {
-					http.Error(w, "no subprotocols here", http.StatusBadRequest)
+	for what, dislike := range map[string]func(w http.ResponseWriter, r *http.Request){
+		"refuses POST":   func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "GET only", http.StatusMethodNotAllowed) },
+		"answers itself": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<!doctype html>")) },
+		"hangs up":       func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"holds back": func(w http.ResponseWriter, r *http.Request) {
+			whole := httptest.NewRecorder()
+			proxy.ServeHTTP(whole, r)
+			maps.Copy(w.Header(), whole.Header())
+			_, _ = w.Write(whole.Body.Bytes())
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var early atomic.Int32
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					early.Add(1)
+					dislike(w, r)
 					return
 				}
+				proxy.ServeHTTP(w, r)
+			}))
+			t.Cleanup(front.Close)
+			v := open(t, front.URL+"/kitchen#k="+p.key)
+			v.live()
+			if n := early.Load(); n == 0 { // a browser tries again by itself when it is hung up on
+				t.Error("the page said nothing early")
 			}
-			proxy.ServeHTTP(w, r)
-		}))
-		t.Cleanup(front.Close)
-		v := open(t, front.URL+"/kitchen")
-		v.live()
-		if n := early.Load(); n != 1 {
-			t.Errorf("%s: %d handshakes with early words", what, n)
-		}
-		var want []string
-		if refuses {
-			want = []string{"join", "offer"}
-		}
-		if got := said(v); !slices.Equal(got, want) {
-			t.Errorf("%s: the page said %q in frames", what, got)
-		}
+			if n := js[int](v, "probe.peers.length"); n != 1 {
+				t.Errorf("the page made %d peer connections", n)
+			}
+		})
 	}
 }
 

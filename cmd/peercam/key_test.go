@@ -19,7 +19,7 @@ func TestAnotherKeyIsRefused(t *testing.T) {
 	v := open(t, link)
 	v.state("refused")
 	v.reads("This link does not fit")
-	if got := js[[]string](v, "probe.received.map((m) => m.type)"); !slices.Equal(got, []string{"error"}) {
+	if got := js[[]string](v, "probe.received.map((m) => m.type)"); len(got) == 0 || slices.ContainsFunc(got, func(kind string) bool { return kind != "error" }) {
 		t.Errorf("who holds no key received %q", got)
 	}
 	p.unopened()

@@ -42,7 +42,7 @@ func TestOneClickGivesTheSound(t *testing.T) {
 	if got := js[[]string](v, "document.querySelector('video').srcObject.getTracks().map((t) => t.kind).sort()"); !slices.Equal(got, []string{"audio", "video"}) {
 		t.Errorf("the page plays a stream of %v", got)
 	}
-	answer := js[string](v, "probe.received.find((m) => m.type === 'answer').sdp")
+	answer := js[string](v, "probe.peers[0].remoteDescription.sdp")
 	streams := regexp.MustCompile(`(?m)^a=msid:(\S+) `).FindAllStringSubmatch(answer, -1)
 	if len(streams) != 2 || streams[0][1] != streams[1][1] {
 		t.Errorf("picture and sound are of the streams %q", streams)

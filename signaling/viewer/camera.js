@@ -132,6 +132,7 @@ export class Camera {
   announce(info) {
     const isNew = info.id !== this.#info.id;
     this.leftAt = 0;
+    this.name ||= info.name ?? ''; // which a page is not told
     this.#info = info;
     if (isNew) {
       this.#idSince = performance.now();

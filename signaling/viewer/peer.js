@@ -68,13 +68,18 @@ export class Peer {
     return JSON.stringify(iceServers) === JSON.stringify(this.iceServers);
   }
 
+  /** @param {RTCIceServer[]} [iceServers] to ask for candidates of what is offered and not set yet, too */
+  use(iceServers = []) {
+    this.iceServers = iceServers;
+    this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
+  }
+
   /**
    * Offers anew with candidates of fresh credentials.
    * @param {RTCIceServer[]} iceServers to use from now on
    */
   async reoffer(iceServers) {
-    this.iceServers = iceServers;
-    this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
+    this.use(iceServers);
     this.candidates.length = 0;
     this.onCandidate = undefined; // they would overtake the offer
     this.#offer({ iceRestart: true });

@@ -31,7 +31,7 @@ export class Room {
     this.#firstPeer = peer;
     this.#onChange = onChange;
     this.signaling = new Signaling({
-      room: name, token: key?.token ?? '', first: early, expect: !key && cameras && { cameras, iceServers: peer?.iceServers },
+      room: name, token: key?.token ?? '', first: early, expect: cameras && { cameras, iceServers: peer?.iceServers },
       onMessage: (message) => this.#receive(message),
       onChange: () => this.#changed(),
     });

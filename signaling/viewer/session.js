@@ -1,6 +1,6 @@
 /** One peer connection with one camera: offer, proof, answer, candidates, media, end. */
 import { newSessionId } from './id.js';
-import { equal, fingerprint, isKey } from './key.js';
+import { isKey } from './key.js';
 import { linkRate } from './peer.js';
 
 /** A freeze that is seen so long after the camera last said that it pauses is due to that, milliseconds. */
@@ -148,7 +148,7 @@ export class Session {
   #offer() {
     if (this.end) return;
     const { sdp } = this.peer;
-    const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: fingerprint(sdp) });
+    const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, offer: sdp });
     this.#tell({ type: 'offer', sdp, proof, rate: linkRate() });
     this.#trickle();
   }
@@ -163,7 +163,7 @@ export class Session {
 
   /** The offer is on its way, and now its candidates. */
   #trickle() {
-    this.#offered = fingerprint(this.peer.sdp);
+    this.#offered = this.peer.sdp;
     this.peer.onCandidate = (candidate) => this.#tell({ type: 'candidate', candidate });
     this.peer.candidates.splice(0).forEach(this.peer.onCandidate);
     if (this.peer.pc.iceGatheringState === 'complete') this.peer.onCandidate(null);
@@ -222,12 +222,8 @@ export class Session {
   }
 
   async #answer(sdp, proof) {
-    if (this.#key) {
-      const expected = this.#key.answerProof({
-        room: this.#room, session: this.name, nonce: this.#camera.nonce, viewer: this.#offered, camera: fingerprint(sdp),
-      });
-      if (!equal(String(proof ?? ''), expected)) return this.stop('proof', 'the answer is not proved');
-    }
+    const about = { room: this.#room, session: this.name, nonce: this.#camera.nonce, offer: this.#offered, answer: sdp };
+    if (this.#key && !this.#key.isAnswerProof(proof, about)) return this.stop('proof', 'the answer is not proved');
     const answered = this.peer.answer(sdp);
     if (!this.stream) {
       // shown at once, so that the page gets ready to play while the connection is made

@@ -55,18 +55,21 @@ export class Signaling {
     this.offered = undefined;
     const isFirst = first.socket?.readyState <= WebSocket.OPEN;
     this.#expected = isFirst ? expect : undefined;
-    if (isFirst) this.#use(first.socket, first.session, first.heard);
+    if (isFirst) this.#use(first.socket, first);
     else this.#use();
   }
 
-  #use(socket = openSocket(), offered, heard = []) {
+  #use(socket = openSocket(), first = {}) {
+    const { session: offered, heard = [] } = first;
     this.#knock = undefined;
     this.#socket = socket;
     this.offered = offered;
+    first.listen = (data) => heard.push(data);
     const join = () => {
       if (socket !== this.#socket) return;
       if (!offered) socket.send(JSON.stringify({ type: 'join', version: 1, role: 'viewer', room: this.room, token: this.token }));
       if (this.#expected) this.#welcome(this.#expected);
+      first.listen = (data) => this.#receive(socket, data);
       for (const data of heard) this.#receive(socket, data);
     };
     socket.onopen = join;

@@ -1,5 +1,5 @@
 /** What a page of a room begins before it shows anything: the way to the server and the offers. */
-import { early, room, run } from './early.js';
+import { early, proof, room, run } from './early.js';
 import { isKey, keyInHash } from './key.js';
 import { Room } from './room.js';
 
@@ -28,8 +28,8 @@ export const page = {
 };
 
 /** @param {import('./proof.js').Key} [key] */
-async function begin(key = null) {
-  page.live = new Room({ name: room, key, early: await early, onChange: () => page.onChange() });
+function begin(key = null) {
+  page.live = new Room({ name: room, key, early, onChange: () => page.onChange() });
   show();
 }
 
@@ -40,12 +40,10 @@ function show() {
 
 page.stopped = obstacle(page.key);
 if (page.stopped) {
-  early.then(({ socket, peer }) => {
-    socket?.close();
-    peer?.close();
-  });
+  early.socket?.close();
+  early.peer?.close();
   show();
 } else if (page.key) {
   // a server that went away meanwhile comes back
-  import(`${page.viewer}proof.js`).then(({ Key }) => begin(new Key(page.key)), () => setTimeout(() => location.reload(), 2000));
+  proof.then(({ Key }) => begin(new Key(page.key)), () => setTimeout(() => location.reload(), 2000));
 } else begin();
