@@ -132,6 +132,7 @@ func (s *Session) mend(now time.Time) {
 	s.held = s.playout.next(now, way{loss: loss, round: round, protected: worth, narrow: narrow})
 	s.hold(s.held)
 	s.protection.on, s.protection.loss = worth && s.playout.delay > 0, loss
+	s.protection.roomy = s.video.hasTransport && hasRoom(int(s.estimate.Load()), int(s.demand.Load()), int(s.parityShare.Load()))
 	if share := s.protection.share(); s.parityShare.Swap(int64(share)) != int64(share) {
 		s.p.adapt(now, false)
 	}

@@ -207,20 +207,35 @@ func TestProtection(t *testing.T) {
 		loss    float64
 		packets int
 		want    int
+		roomy   bool
 	}{
-		{false, 0.5, 9, 0},
-		{true, 0.01, 1, 1},
-		{true, 0.02, 9, 1},
-		{true, 0.05, 9, 2},
-		{true, 0.05, 100, 2}, // of fifteen at a time
-		{true, 0.10, 15, 4},
-		{true, 0.5, 9, 4}, // half as many as packets at most
-		{true, 0.5, 15, 6},
+		{false, 0.5, 9, 0, true},
+		{true, 0.01, 1, 1, false},
+		{true, 0.02, 9, 1, false},
+		{true, 0.05, 9, 2, false},
+		{true, 0.05, 100, 2, false}, // of fifteen at a time
+		{true, 0.10, 15, 4, false},
+		{true, 0.5, 9, 4, false}, // half as many as packets at most
+		{true, 0.5, 15, 6, false},
+		{true, 0.05, 9, 3, true},
+		{true, 0.05, 2, 1, true},
+		{true, 0.10, 15, 6, true},
 	} {
-		p := protection{on: c.on, loss: c.loss}
+		p := protection{on: c.on, loss: c.loss, roomy: c.roomy}
 		if got := p.parities(c.packets); got != c.want {
 			t.Errorf("%+v: %d parity packets", c, got)
 		}
+	}
+	// What is sent for having room takes none of it away.
+	demand := linkDemand(2_500_000, audioBitrate, 0)
+	for _, share := range []int{0, 10, 25, mostShare} {
+		demand, least := linkDemand(2_500_000, audioBitrate, share), linkDemand(2_500_000, audioBitrate, mostShare)
+		if !hasRoom(least+100_000, demand, share) || hasRoom(least-100_000, demand, share) {
+			t.Errorf("with %d %% of parity it depends on that whether there is room for %d bit/s", share, least)
+		}
+	}
+	if hasRoom(demand, demand, 0) {
+		t.Error("a link that carries the demand has room for parity")
 	}
 	for _, c := range []struct {
 		on    bool

@@ -46,6 +46,13 @@ func videoBudget(estimate, audio, parity int) int {
 	return int(max(0, video))
 }
 
+// hasRoom tells whether a link of estimate bit/s carries the most parity beside what is
+// demanded, which counts share percent of it.
+func hasRoom(estimate, demand, share int) bool {
+	const besides = 100 + overheadPercent + roomPercent
+	return int64(estimate)*int64(besides+share) >= int64(demand)*(besides+mostShare)
+}
+
 // linkDemand is what that much video and sound, and that many percent of parity,
 // take of a link.
 func linkDemand(video, audio, parity int) int {
