@@ -18,7 +18,7 @@ const (
 	probeTime       = 20 * time.Millisecond
 	probeLeast      = 5  // packets
 	probeMost       = 40 // packets
-	trickleTime     = 100 * time.Millisecond
+	trickleTime     = 50 * time.Millisecond
 	tricklePacket   = 200 // bytes
 	// A probe asks for so many times the target.
 	firstStep, probeStep = 3., 2.
@@ -44,7 +44,7 @@ type prober struct {
 }
 
 // Probe returns what is to be sent now, if anything; asked after each Tick and
-// Feedback. While a link is silent it asks for a packet ten times a second, by
+// Feedback. While a link is silent it asks for a packet twenty times a second, by
 // which its return is noticed.
 func (e *Estimator) Probe(now time.Time) (Probe, bool) {
 	t := e.time(now)

@@ -356,6 +356,11 @@ func (s *Session) handle(f feedback) {
 		}
 		s.estimator.SetDemand(int(s.demand.Load()))
 		s.estimator.Feedback(now, acks)
+		if s.begun && !s.selection.Load().paused && s.outbox.starved() && !s.blocked() {
+			// The link is back: what was lost with it would be shown, and be old.
+			s.keyStart = s.video.header.SequenceNumber + 1
+			s.p.requestKeyFrame(now, s.sending)
+		}
 		for i := range acks {
 			if a := &acks[i]; a.Video && !a.Received {
 				s.resendLost(now, a)

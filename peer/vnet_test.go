@@ -2,6 +2,7 @@ package peer
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,6 +102,65 @@ func TestWhatIsReportedLostIsSentAgain(t *testing.T) {
 	}
 	if l.dropped.Load() < 20 || l.swallowed.Load() == 0 {
 		t.Fatalf("the link dropped %d packets and %d requests: it tested nothing", l.dropped.Load(), l.swallowed.Load())
+	}
+}
+
+// After an outage a viewer begins anew: nothing of before is sent again, to be shown
+// late.
+func TestAfterAnOutageNothingOldIsSent(t *testing.T) {
+	l := newLink(t)
+	s := newStage(t, Config{Settings: l.camera})
+	v := newViewer(t, l.viewer)
+	v.watch(s.pub, "one")
+	for range 30 {
+		next(t, v.frames, "frame")
+	}
+	l.loss.Store(100)
+	deadline := time.After(wait)
+	for look := time.NewTicker(10 * time.Millisecond); s.pub.Stats()[0].FramesDropped < 30; {
+		select {
+		case <-look.C:
+		case <-deadline:
+			t.Fatal("the camera goes on sending to where nothing arrives")
+		}
+	}
+	for len(v.frames) > 0 {
+		<-v.frames
+	}
+	before := s.pub.Stats()[0].Resent
+	l.loss.Store(0)
+	for f := next(t, v.frames, "frame"); !f.key || !f.whole; f = next(t, v.frames, "frame") {
+		if f.whole {
+			t.Errorf("frame %d comes after the outage, and before a key frame", f.n)
+		}
+	}
+	for range 10 {
+		next(t, v.frames, "frame")
+	}
+	if n := s.pub.Stats()[0].Resent; n != before {
+		t.Errorf("%d packets were sent again, which nobody needs any more", n-before)
+	}
+}
+
+// Who sees nothing for now asks for no key frames, which others would pay for.
+func TestAPausedViewerAsksForNothing(t *testing.T) {
+	s := newStage(t, Config{})
+	v, other := newViewer(t, nil), newViewer(t, nil)
+	v.watch(s.pub, "one")
+	other.watch(s.pub, "two")
+	for range 30 {
+		next(t, v.frames, "frame")
+		next(t, other.frames, "frame")
+	}
+	v.ask(`{"type":"view","width":0,"height":0,"choice":"auto"}`)
+	for !strings.Contains(next(t, v.said, "word"), `"paused":true`) {
+	}
+	before := s.video.asked()
+	for range 100 {
+		next(t, other.frames, "frame")
+	}
+	if n := s.video.asked() - before; n > 0 {
+		t.Errorf("%d key frames were asked for", n)
 	}
 }
 
