@@ -17,8 +17,8 @@ type protection struct {
 const (
 	// parityFactor is how many parity packets there are for each that will be lost:
 	// one that is lost with another of its group is not recovered. roomyFactor is that
-	// where the room would be left empty else: of the pictures with 5 % of packets lost it
-	// makes twice as many whole in time.
+	// where the room would be left empty else: with 5 % of packets lost a quarter fewer
+	// pictures come too late.
 	parityFactor, roomyFactor = 2.5, 5.
 	// shortRound is a round trip after which a packet sent again is not missed yet.
 	shortRound = 25 * time.Millisecond
