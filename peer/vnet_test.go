@@ -117,7 +117,9 @@ func TestAfterAnOutageNothingOldIsSent(t *testing.T) {
 	}
 	l.loss.Store(100)
 	deadline := time.After(wait)
-	for look := time.NewTicker(10 * time.Millisecond); s.pub.Stats()[0].FramesDropped < 30; {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for s.pub.Stats()[0].FramesDropped < 30 {
 		select {
 		case <-look.C:
 		case <-deadline:

@@ -65,14 +65,24 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.addrs.over(held, 1):
 		s.end(c, errorf(CodeTooMany, "too many connections from this address: %d are the most (behind a proxy the server must be told to trust it)", s.cfg.MaxPerAddress))
-	case !s.originAllowed(r):
-		s.log.Info("refused", "code", CodeForbidden, "origin", r.Header.Get("Origin"), "host", r.Host)
-		s.end(c, errorf(CodeForbidden, "pages of %.100q may not use this server: it must be told to allow that origin", r.Header.Get("Origin")))
+	default:
+		if bad := s.checkOrigin(r); bad != nil {
+			s.end(c, bad)
+		}
 	}
 	if !s.start(c, release) {
 		c.Close(CodeClosing, "the server is stopping; come back")
 		drain(c)
 	}
+}
+
+// checkOrigin tells what is wrong with the page that a request comes from.
+func (s *Server) checkOrigin(r *http.Request) *Error {
+	if s.originAllowed(r) {
+		return nil
+	}
+	s.log.Info("refused", "code", CodeForbidden, "origin", r.Header.Get("Origin"), "host", r.Host)
+	return errorf(CodeForbidden, "pages of %.100q may not use this server: it must be told to allow that origin", r.Header.Get("Origin"))
 }
 
 func (s *Server) originAllowed(r *http.Request) bool {

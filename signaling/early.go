@@ -34,9 +34,10 @@ func (s *Server) early(w http.ResponseWriter, r *http.Request) {
 	release := func() { s.addrs.release(addr) }
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(time.Now().Add(earlyFor))
-	words, status, bad := earlyWords(w, r)
-	if bad == nil && !s.originAllowed(r) {
-		status, bad = http.StatusForbidden, errorf(CodeForbidden, "pages of %.100q may not use this server: it must be told to allow that origin", r.Header.Get("Origin"))
+	status, bad := http.StatusForbidden, s.checkOrigin(r)
+	var words []Message
+	if bad == nil { // a stranger's page is not worth unpacking
+		words, status, bad = earlyWords(w, r)
 	}
 	if bad != nil {
 		release()
