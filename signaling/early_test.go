@@ -129,7 +129,7 @@ func TestEarlyWords(t *testing.T) {
 	}
 }
 
-// A socket that is quick does not cut off what was said before it.
+// A socket that is quick neither cuts off what was said before it nor makes two of one.
 func TestNothingSaidEarlyIsLost(t *testing.T) {
 	s := startServer(t, ServerConfig{})
 	camera, w := s.join(cameraJoin("Door"))
@@ -141,20 +141,36 @@ func TestNothingSaidEarlyIsLost(t *testing.T) {
 		go func() { p <- s.post(body, nil) }()
 		v, welcome := s.join(join)
 		early := <-p
-		m := camera.want(TypeOffer)
-		if m.Session != session {
-			t.Fatalf("got the offer of another session")
+		if m := camera.want(TypeOffer); m.Session != session || m.From != welcome.ID {
+			t.Fatalf("the offer arrives as %s", show(m))
 		}
-		camera.send(Message{Type: TypeAnswer, To: m.From, Session: session, SDP: "v=0 answer"})
-		if m.From == welcome.ID {
-			v.want(TypeAnswer)
-		} else { // the socket came before
-			early.want(TypeWelcome)
-			early.want(TypeAnswer)
-		}
+		camera.send(Message{Type: TypeAnswer, To: welcome.ID, Session: session, SDP: "v=0 answer"})
+		v.want(TypeAnswer)
 		_ = early.body.Close()
 		_ = v.ws.Close()
 	}
+}
+
+// What was said by POST may come after the socket that was opened meanwhile.
+func TestEarlyWordsThatComeLate(t *testing.T) {
+	s := startServer(t, ServerConfig{})
+	camera, w := s.join(cameraJoin("Door"))
+	join := viewerJoin().as(NewSession())
+	v, welcome := s.join(join)
+	p := s.post(asJSON(t, join, Message{Type: TypeOffer, To: w.ID, Session: join.Session, SDP: "v=0 late"},
+		Message{Type: TypeOffer, To: "nobody", Session: join.Session, SDP: "v=0"}), nil)
+	p.wantEnd()
+	if m := camera.want(TypeOffer); m.From != welcome.ID || m.SDP != "v=0 late" {
+		t.Errorf("the late offer arrives as %s", show(m))
+	}
+	if m := v.want(TypeError); m.Code != CodeNoSuchPeer {
+		t.Errorf("what was wrong with it is told as %s", show(m))
+	}
+	s.await("one viewer", func(st Stats) bool { return st.Viewers == 1 && st.Sockets == 2 })
+	camera.send(Message{Type: TypeAnswer, To: welcome.ID, Session: join.Session, SDP: "v=0 answer"})
+	v.want(TypeAnswer)
+	_ = v.ws.Close()
+	s.await("no viewer", func(st Stats) bool { return st.Viewers == 0 })
 }
 
 // A page that goes away before it has a socket has left.

@@ -91,8 +91,16 @@ func (h *hub) handle(e event, now time.Time) {
 		if r == nil {
 			r = h.newRoom(p.room)
 		}
-		if p.id = r.takeOver(p); p.id == "" {
+		switch q := r.other(p); {
+		case q == nil:
 			p.id = h.newPeerID(p.role)
+		case p.early: // it was overtaken
+			p.id = q.id
+			p.hush()
+			e.reply <- nil
+			return
+		default:
+			r.takeOver(p, q)
 		}
 		err := r.join(p, h.lease(p, now), now)
 		h.settle(r, now)

@@ -130,21 +130,30 @@ func (r *room) join(p *peer, servers []ICEServer, now time.Time) *Error {
 	return nil
 }
 
-// takeOver lets p go on where a viewer began by POST, under the same id, which it
-// returns; "" where there is none. A session is as secret as its viewer keeps it, so
-// the token counts too.
-func (r *room) takeOver(p *peer) (id string) {
-	if p.role != RoleViewer || p.early || p.session == "" {
-		return ""
+// other is the same viewer on its other way here: what it says by POST and its
+// WebSocket, of which either may come first. A session is as secret as its viewer
+// keeps it, so the token counts too.
+func (r *room) other(p *peer) *peer {
+	if p.role != RoleViewer || p.session == "" {
+		return nil
 	}
-	for _, old := range r.peers {
-		if old.early && old.session == p.session && old.token == p.token {
-			delete(r.peers, old.id)
-			old.conn.(*pipeEnd).out.finish(nil) // what it said is still to be heard
-			return old.id
+	for _, q := range r.peers {
+		if q.role == RoleViewer && q.early != p.early && q.session == p.session && q.token == p.token {
+			return q
 		}
 	}
-	return ""
+	return nil
+}
+
+// hush ends what is said to an early peer, for whom its WebSocket is told. What it said
+// is still to be heard.
+func (p *peer) hush() { p.conn.(*pipeEnd).out.finish(nil) }
+
+// takeOver lets p go on where it began by POST, under the same id.
+func (r *room) takeOver(p, early *peer) {
+	p.id = early.id
+	delete(r.peers, early.id)
+	early.hush()
 }
 
 // now is who speaks for p: itself, or who took over from it.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -99,6 +100,51 @@ func TestAPageBehindAProxyThatDislikesEarlyWords(t *testing.T) {
 			if n := js[int](v, "probe.peers.length"); n != 1 {
 				t.Errorf("the page made %d peer connections", n)
 			}
+		})
+	}
+}
+
+// A page's socket may be quicker than what it says by POST: then it still is one viewer,
+// and says nothing that a camera makes nothing of without the offer.
+func TestTheSocketOvertakesEarlyWords(t *testing.T) {
+	for what, args := range map[string][]string{"an open room": {"--open"}, "a key": nil} {
+		t.Run(what, func(t *testing.T) {
+			p := share(t, args...)
+			proxy := p.proxy()
+			overtaken := make(chan struct{})
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					select {
+					case <-overtaken:
+					case <-r.Context().Done():
+						return
+					}
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			t.Cleanup(front.Close)
+			link, err := url.Parse(p.first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			link.Host = strings.TrimPrefix(front.URL, "http://")
+			v := open(t, link.String())
+			v.until("probe.received.some((m) => m.type === 'welcome')")
+			v.until("probe.peers[0]?.iceGatheringState === 'complete'")
+			v.until("document.querySelector('.tile')") // the rest of the page has taken over
+			if got := js[[]string](v, "probe.sent.map((m) => m.type).filter((type) => type !== 'ping')"); !slices.Equal(got, []string{"join"}) {
+				t.Errorf("before its offer is heard the page says %q", got)
+			}
+			close(overtaken)
+			v.live()
+			v.until("probe.sent.some((m) => m.type === 'candidate')")
+			if n := p.metric("peercam_viewers"); n != 1 {
+				t.Errorf("%v viewers are in the room", n)
+			}
+			if n := js[int](v, "probe.peers.length"); n != 1 {
+				t.Errorf("the page made %d peer connections", n)
+			}
+			v.clean()
 		})
 	}
 }

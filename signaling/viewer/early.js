@@ -90,8 +90,9 @@ function knock() {
   const to = camera.id;
   const join = async () => ({ type: 'join', version: 1, role: 'viewer', room, token: (await key)?.token ?? '', session });
 
-  let welcome;
+  let welcome, heed;
   const welcomed = new Promise((resolve) => (welcome = resolve));
+  const heeded = new Promise((resolve) => (heed = resolve));
   const peer = new Peer(opening.iceServers, async (sdp) => {
     const proved = (await key)?.offerProof({ room, session, nonce: camera.nonce, offer: sdp });
     post([await join(), { type: 'offer', to, session, sdp, proof: proved, rate: linkRate() }], hear).catch((err) => {
@@ -109,6 +110,7 @@ function knock() {
   socket.addEventListener('open', async () => {
     if (!early.session) return;
     say(await join());
+    await heeded; // a camera makes nothing of a candidate that overtakes its offer
     // unless somebody else does so already
     peer.onCandidate ??= (candidate) => say({ type: 'candidate', to, session, candidate });
     peer.candidates.splice(0).forEach(peer.onCandidate);
@@ -138,6 +140,7 @@ function knock() {
       return;
     }
     const answered = peer.answer(sdp);
+    heed();
     show(peer.stream);
     await answered;
   };

@@ -22,6 +22,7 @@ const SOME = 10;
 
 export class Session {
   #isOffered;
+  #isHeeded = true;
   #offered = '';
   #restarting = false;
   #camera;
@@ -150,20 +151,22 @@ export class Session {
     const { sdp } = this.peer;
     const proof = this.#key?.offerProof({ room: this.#room, session: this.name, nonce: this.#camera.nonce, offer: sdp });
     this.#tell({ type: 'offer', sdp, proof, rate: linkRate() });
+    this.#offered = sdp;
     this.#trickle();
   }
 
-  /** It was begun before anybody listened. */
+  /** It was begun before anybody listened. What is said over the socket may overtake the offer, as long as there is no answer. */
   #catchUp() {
-    this.#trickle();
+    this.#offered = this.peer.sdp;
+    if (this.peer.answered) this.#trickle();
+    else this.#isHeeded = false;
     const { control, video } = this.peer;
     if (!video.receiver.track.muted) video.receiver.track.onunmute();
     if (control.readyState === 'open') control.onopen();
   }
 
-  /** The offer is on its way, and now its candidates. */
+  /** The offer is on its way, or there, and now its candidates. */
   #trickle() {
-    this.#offered = this.peer.sdp;
     this.peer.onCandidate = (candidate) => this.#tell({ type: 'candidate', candidate });
     this.peer.candidates.splice(0).forEach(this.peer.onCandidate);
     if (this.peer.pc.iceGatheringState === 'complete') this.peer.onCandidate(null);
@@ -225,6 +228,10 @@ export class Session {
     const about = { room: this.#room, session: this.name, nonce: this.#camera.nonce, offer: this.#offered, answer: sdp };
     if (this.#key && !this.#key.isAnswerProof(proof, about)) return this.stop('proof', 'the answer is not proved');
     const answered = this.peer.answer(sdp);
+    if (!this.#isHeeded) {
+      this.#isHeeded = true;
+      this.#trickle();
+    }
     if (!this.stream) {
       // shown at once, so that the page gets ready to play while the connection is made
       this.stream = this.peer.stream;
