@@ -13,8 +13,9 @@ func TestSteady(t *testing.T) {
 	var s steady
 	i := 0
 	show := func(bytes int) (least int) {
-		least = s.least(at(i), gap, 2, 56)
-		s.sent(bytes, kbits, max(least, 20))
+		s.full(at(i), gap, kbits, true)
+		least = s.bound(2, 56)
+		s.sent(bytes, max(least, 20))
 		i++
 		return least
 	}
@@ -52,20 +53,20 @@ func TestSteady(t *testing.T) {
 		if k%4 != 0 {
 			size = fair * 6 * 8 / 10
 		}
-		if q := s.least(at(i+6*k), 6*gap, 2, 56); q != 2 {
-			t.Fatalf("quantizers from %d for a slow camera's fair pictures", q)
+		if s.full(at(i+6*k), 6*gap, kbits, true); s.bound(2, 56) != 2 {
+			t.Fatalf("quantizers from %d for a slow camera's fair pictures", s.bound(2, 56))
 		}
-		if s.again(size, kbits, 20, 56) {
+		if s.again(size, 20, 56) {
 			t.Fatal("a slow camera's picture is made again, for it takes long by nature")
 		}
-		s.sent(size, kbits, 20)
+		s.sent(size, 20)
 	}
-	s.least(at(i+10_000), gap, 2, 56)
+	s.full(at(i+10_000), gap, kbits, true)
 	for _, c := range []struct {
 		size, quantizer int
 		want            bool
 	}{{4 * fair, 20, false}, {6 * fair, 20, true}, {6 * fair, 54, false}} {
-		if got := s.again(c.size, kbits, c.quantizer, 56); got != c.want {
+		if got := s.again(c.size, c.quantizer, 56); got != c.want {
 			t.Errorf("%+v: again %v", c, got)
 		}
 	}
@@ -97,7 +98,7 @@ func cuts(width, height, n int) []*image.YCbCr {
 // A link that has just the rate must not be held up by one picture, and who gets
 // fewer layers must see what the others see of those it has.
 func TestASteadyStreamCutsShort(t *testing.T) {
-	const fps, bitrate = 30, 500_000
+	const fps, bitrate = 30, 400_000
 	pictures := cuts(640, 360, 200)
 	run := func(steadily bool) (most time.Duration, quality float64) {
 		e, err := NewVP8(VP8Config{Width: 640, Height: 360, Bitrate: bitrate, FPS: fps, Layered: true, Steady: steadily})
@@ -144,5 +145,67 @@ func TestASteadyStreamCutsShort(t *testing.T) {
 	}
 	if steadied > usual*2/3 {
 		t.Errorf("a picture takes %v of a link of the target's rate, without care %v", steadied, usual)
+	}
+}
+
+// grass is all detail, and moves.
+func grass(width, height, n int) (pictures []*image.YCbCr) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	texture := make([]byte, width*height)
+	for i := range texture {
+		texture[i] = byte(110 + rng.IntN(26))
+	}
+	for i := range n {
+		p := image.NewYCbCr(image.Rect(0, 0, width, height), image.YCbCrSubsampleRatio420)
+		for y := range height {
+			from, to := texture[(y+i)%height*width:][:width], p.Y[y*p.YStride:]
+			copy(to[copy(to, from[2*i%width:]):width], from)
+		}
+		for k := range p.Cb {
+			p.Cb[k], p.Cr[k] = 128, 128
+		}
+		pictures = append(pictures, p)
+	}
+	return pictures
+}
+
+// What a link carries may be seen to be a multiple of what it was thought to carry:
+// pictures go on, and soon are worth it.
+func TestPicturesGoOnWhereTheRateRises(t *testing.T) {
+	const fps, last = 30, 150
+	pictures := grass(640, 360, last)
+	for _, rates := range [][]int{{160_000, 160_000, 370_000, 490_000}, {220_000, 160_000, 200_000, 440_000, 620_000}, {250_000, 250_000, 560_000, 560_000, 400_000}} {
+		for start := range 4 { // in the period of temporal layers
+			e, err := NewVP8(VP8Config{Width: 640, Height: 360, Bitrate: rates[0], FPS: fps, Layered: true, Steady: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var f Frame
+			out, longest, size := 0, 0, 0
+			rate := 0
+			for i, p := range pictures {
+				rate = rates[min(max(0, i-60-start)/10, len(rates)-1)]
+				if err := e.SetBitrate(rate); err != nil {
+					t.Fatal(err)
+				}
+				if err := e.Encode(p, at(i, fps), false, &f); err != nil {
+					t.Fatal(err)
+				}
+				if out++; len(f.Data) > 0 {
+					out = 0
+				}
+				longest = max(longest, out)
+				if i >= last-fps {
+					size += len(f.Data)
+				}
+			}
+			if longest > 2 {
+				t.Errorf("rates %d from picture %d of the period on: %d pictures in a row are left out", rates, start, longest)
+			}
+			if got := 8 * size; got > rate*12/10 || got < rate/2 {
+				t.Errorf("rates %d from picture %d of the period on: %d bit/s are sent in the end", rates, start, got)
+			}
+			_ = e.Close()
+		}
 	}
 }

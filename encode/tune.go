@@ -90,6 +90,12 @@ func newPTSClock(fps float64) ptsClock {
 	return ptsClock{average: min(mostGap, max(leastGap, int64(clockRate/fps)))}
 }
 
+// gap is the average one.
+func (c *ptsClock) gap() time.Duration { return time.Duration(c.average) * time.Second / clockRate }
+
+// leave passes over a frame taken at t: those that follow are no larger for it.
+func (c *ptsClock) leave(t time.Time) { c.last = t }
+
 // skip gives the start of a frame's second encoding: libvpx takes it for the next.
 func (c *ptsClock) skip() int64 {
 	c.pts += c.average

@@ -3,9 +3,6 @@
 #include <string.h>
 #include <vpx/vp8cx.h>
 
-// Percent of the buffer: rather one picture less than a queue before a thin link.
-static const unsigned int drop_thresh = 30;
-
 static void set_rate(vpx_codec_enc_cfg_t *c, const unsigned int kbits[3], int layered) {
 	static const unsigned int ids[4] = {0, 2, 1, 2};
 	c->rc_target_bitrate = kbits[2];
@@ -41,7 +38,9 @@ vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_setti
 	c->rc_buf_initial_sz = 500;
 	c->rc_buf_optimal_sz = 600;
 	c->rc_buf_sz = 1000;
-	c->rc_dropframe_thresh = drop_thresh;
+	// Whether a picture is left out is decided before: where the target rises, libvpx takes
+	// its buffer, which is as full as it was, for empty, and leaves out a second of pictures.
+	c->rc_dropframe_thresh = 0;
 	c->rc_resize_allowed = 0;
 	c->kf_mode = VPX_KF_AUTO;
 	c->kf_max_dist = s->key_interval;
@@ -69,11 +68,9 @@ vpx_codec_err_t peercam_vp8_set_cpu_used(peercam_vp8_encoder *e, int cpu_used) {
 	return vpx_codec_control(&e->ctx, VP8E_SET_CPUUSED, cpu_used);
 }
 
-vpx_codec_err_t peercam_vp8_bound(peercam_vp8_encoder *e, unsigned int min_q, int may_drop) {
-	unsigned int thresh = may_drop ? drop_thresh : 0;
-	if (e->cfg.rc_min_quantizer == min_q && e->cfg.rc_dropframe_thresh == thresh) return VPX_CODEC_OK;
+vpx_codec_err_t peercam_vp8_bound(peercam_vp8_encoder *e, unsigned int min_q) {
+	if (e->cfg.rc_min_quantizer == min_q) return VPX_CODEC_OK;
 	e->cfg.rc_min_quantizer = min_q;
-	e->cfg.rc_dropframe_thresh = thresh;
 	return vpx_codec_enc_config_set(&e->ctx, &e->cfg);
 }
 

@@ -138,12 +138,17 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 	if err := e.Resize(img.Rect.Dx(), img.Rect.Dy()); err != nil {
 		return err
 	}
+	steadily := e.config.Steady && e.config.Layered
+	if e.link.full(t, e.clock.gap(), e.kbits, steadily) && !key {
+		e.clock.leave(t)
+		return nil
+	}
 	pts, duration := e.clock.next(t)
 	y := img.YOffset(img.Rect.Min.X, img.Rect.Min.Y)
 	c := img.COffset(img.Rect.Min.X, img.Rect.Min.Y)
 	layer, flags, base := e.layers.next(key)
-	encode := func(leastQuantizer int, mayDrop C.int) error {
-		code := C.peercam_vp8_bound(e.c, C.uint(leastQuantizer), mayDrop)
+	encode := func(leastQuantizer int) error {
+		code := C.peercam_vp8_bound(e.c, C.uint(leastQuantizer))
 		if code == C.VPX_CODEC_OK {
 			code = C.peercam_vp8_encode(e.c,
 				(*C.uchar)(&img.Y[y]), (*C.uchar)(&img.Cb[c]), (*C.uchar)(&img.Cr[c]),
@@ -155,25 +160,21 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 		return nil
 	}
 	least, most := e.config.MinQuantizer, e.config.MaxQuantizer
-	steadily := e.config.Steady && e.config.Layered
 	if steadily {
-		least = e.link.least(t, time.Duration(duration)*time.Second/clockRate, least, most)
+		least = e.link.bound(least, most)
 	}
-	if err := encode(least, 1); err != nil {
+	if err := encode(least); err != nil {
 		return err
 	}
-	if steadily {
-		if e.c.key == 0 && e.link.again(int(e.c.size), e.kbits, int(e.c.quantizer), most) {
-			// Left out it must not be: its first encoding is what the next would refer to.
-			flags |= e.layers.again()
-			pts = e.clock.skip()
-			e.again++
-			if err := encode(most, 0); err != nil {
-				return err
-			}
+	if steadily && e.c.key == 0 && e.link.again(int(e.c.size), int(e.c.quantizer), most) {
+		flags |= e.layers.again()
+		pts = e.clock.skip()
+		e.again++
+		if err := encode(most); err != nil {
+			return err
 		}
-		e.link.sent(int(e.c.size), e.kbits, int(e.c.quantizer))
 	}
+	e.link.sent(int(e.c.size), int(e.c.quantizer))
 	into.Data = append(into.Data, unsafe.Slice((*byte)(e.c.data), int(e.c.size))...)
 	into.Time = t
 	into.Key = e.c.key != 0

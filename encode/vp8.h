@@ -34,9 +34,8 @@ vpx_codec_err_t peercam_vp8_open(peercam_vp8_encoder *e, const peercam_vp8_setti
 // layers, of which kbits[i] is what layers 0 to i take together, rising.
 vpx_codec_err_t peercam_vp8_set_rate(peercam_vp8_encoder *e, const unsigned int kbits[3], int layered);
 vpx_codec_err_t peercam_vp8_set_cpu_used(peercam_vp8_encoder *e, int cpu_used);
-// peercam_vp8_bound bounds the quantizer from below and says whether the rate control
-// may leave pictures out, from the next frame on.
-vpx_codec_err_t peercam_vp8_bound(peercam_vp8_encoder *e, unsigned int min_q, int may_drop);
+// peercam_vp8_bound bounds the quantizer from below, from the next frame on.
+vpx_codec_err_t peercam_vp8_bound(peercam_vp8_encoder *e, unsigned int min_q);
 // peercam_vp8_encode takes libvpx's flags and, where the target is shared out, the
 // frame's layer.
 vpx_codec_err_t peercam_vp8_encode(peercam_vp8_encoder *e, unsigned char *y, unsigned char *cb,
