@@ -42,6 +42,12 @@ func TestSteady(t *testing.T) {
 	if q := show(fair); q != 56 {
 		t.Errorf("quantizers from %d after far too much, want the coarsest", q)
 	}
+	if !s.full(at(i), gap, kbits, true) || !s.full(at(i), gap, kbits, false) {
+		t.Error("a picture goes in where six seconds' worth waits")
+	}
+	if s.full(at(i), gap, 40*kbits, true) || s.full(at(i+1), gap, kbits, true) {
+		t.Error("pictures are left out although what waits goes out forty times as fast")
+	}
 	i += 3000
 	if q := show(fair); q != 2 {
 		t.Errorf("quantizers from %d after a pause", q)
