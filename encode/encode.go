@@ -46,7 +46,7 @@ type Size struct{ Width, Height int }
 // including the i-th take. With the base layer alone a quarter of the pictures
 // arrive, with two layers half of them. So all pictures are about as large, and take a
 // link as long; with the usual 0.4 and 0.6 a base layer's picture takes twice as long as
-// those around it, and the screen shows one less. It costs 0.1 to 0.4 dB.
+// those around it, and the screen shows one less. It costs up to 0.5 dB.
 var LayerShare = [...]float64{0.28, 0.53, 1}
 
 // AudioFrame is one Opus packet. It is read-only and left to the garbage
