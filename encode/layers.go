@@ -20,8 +20,7 @@ import "C"
 type pattern struct {
 	layered bool
 	phase   int  // of the next frame in the period
-	golden  bool // holds layer 1 of this period
-	tainted bool // golden holds layer 1, which base layer frames must not refer to
+	tainted bool // libvpx's golden buffer holds layer 1, which base layer frames must not refer to
 }
 
 // next returns the next frame's layer, libvpx's flags for it and whether it
@@ -46,27 +45,23 @@ func (p *pattern) next(key bool) (layer int, flags C.vpx_enc_frame_flags_t, base
 		return 0, C.VP8_EFLAG_NO_REF_GF | noGolden | noAltref, true
 	case p.phase == 2:
 		return 1, onlyLast | noLast | C.VP8_EFLAG_FORCE_GF | noAltref, true
-	case p.golden:
+	case p.phase == 3:
 		return 2, onlyGolden | noLast | noGolden | noAltref, false
 	default:
 		return 2, onlyLast | noLast | noGolden | noAltref, true
 	}
 }
 
-// done tells what became of the frame that next was for. The rate control may
-// have left it out, or made it a key frame, which begins a period.
-func (p *pattern) done(out, key bool) {
+// done tells that the frame that next was for is made. It may have become a key frame,
+// which begins a period.
+func (p *pattern) done(key bool) {
 	switch {
-	case out && key:
+	case key:
 		*p = pattern{layered: p.layered}
 	case !p.layered:
-		p.tainted = p.tainted && !out
-		return
-	case p.phase == 0:
-		p.golden = false
+		p.tainted = false
 	case p.phase == 2:
-		p.golden = out
-		p.tainted = p.tainted || out
+		p.tainted = true
 	}
 	if p.layered {
 		p.phase = (p.phase + 1) % 4
@@ -85,7 +80,7 @@ func (p *pattern) again() C.vpx_enc_frame_flags_t {
 
 // set turns layers on or off, from the next frame on.
 func (p *pattern) set(layered bool) {
-	p.layered, p.phase, p.golden = layered, 0, false
+	p.layered, p.phase = layered, 0
 }
 
 // layerKbits is what the layers up to each take of k, rising strictly as

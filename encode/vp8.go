@@ -182,7 +182,7 @@ func (e *VP8Encoder) Encode(img *image.YCbCr, t time.Time, key bool, into *Frame
 		layer = 0
 	}
 	into.Layer, into.Sync = layer, layer > 0 && base
-	e.layers.done(len(into.Data) > 0, into.Key)
+	e.layers.done(into.Key)
 	into.Width, into.Height = e.config.Width, e.config.Height
 	return nil
 }
